@@ -1,0 +1,3 @@
+//! The `machine` program.
+
+fn main() {}

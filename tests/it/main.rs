@@ -1,0 +1,1 @@
+//! Integration tests of the host side that need no guest.
