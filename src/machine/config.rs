@@ -75,7 +75,7 @@ impl MachineConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.resources.check_bounds()?;
         check_user(&self.user)?;
-        if !self.sockets.is_absolute() {
+        if !self.sockets.has_root() {
             return Err(ConfigError::SocketsNotAbsolute(self.sockets.clone()));
         }
         Ok(())

@@ -40,7 +40,7 @@ deadlines! {
         "such a change writes a few small files; a disk that grows takes seconds";
     /// The lock of the directory of all machines.
     STORE_LOCK = Duration::from_secs(20), "another command to finish its change of the list of machines",
-        "it is held for a rename, and for a removal that itself waits for one machine's edit lock";
+        "it is held for renames and for deleting leftovers; a large disk takes a slow file system seconds to free";
     /// The answer of a helper program that is only asked for facts.
     PROBE = Duration::from_secs(2), "a probe of the host",
         "an accelerator that works answers in under 100 ms, one that spins never does";
