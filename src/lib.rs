@@ -1,6 +1,4 @@
-//! `machine`: Linux virtual machines with a container engine that behaves as if it were local.
 pub mod cli;
-pub mod engine;
 pub mod forward;
 pub mod link;
 pub mod machine;
