@@ -29,7 +29,7 @@ MASKED=(
 configure_units() {
 	rm -f "$ROOT"/usr/lib/systemd/{system,user}-preset/90-systemd.preset
 	rm -rf "$ROOT"/etc/systemd/{system,user}/*.wants
-	chroot "$ROOT" systemctl --quiet enable "${ENABLED[@]}"
+	chroot "$ROOT" env SYSTEMD_LOG_LEVEL=err systemctl --quiet enable "${ENABLED[@]}"
 	local unit
 	for unit in "${MASKED[@]}"; do
 		ln -sf /dev/null "$ROOT/etc/systemd/system/$unit"
