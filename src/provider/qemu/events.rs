@@ -12,7 +12,13 @@ pub(super) struct Translator {
     disk_error: Option<PauseReason>,
     paused: bool,
     shutdown: Option<String>,
+    /// When the last reset was reported.
+    reset: Option<i64>,
 }
+
+/// SeaBIOS that finds itself started a second time resets the machine once more, so each reboot is two resets, some
+/// 100 ms apart. A guest that resets for ever is still reported once in this time, in milliseconds.
+const ONE_RESET: i64 = 1000;
 
 impl Translator {
     /// What the state at the time of connecting amounts to, from the answers to `query-status`, `query-chardev`
@@ -52,10 +58,7 @@ impl Translator {
     /// meaning for us, known or not, are dropped.
     pub(super) fn translate(&mut self, event: &RawEvent, status: &str) -> Option<VmEvent> {
         match event.name.as_str() {
-            "RESET" => Some(VmEvent::Reset {
-                by_guest: event.flag("guest"),
-                reason: event.text("reason").to_owned(),
-            }),
+            "RESET" => self.reset(event),
             "SHUTDOWN" => {
                 let reason = event.text("reason").to_owned();
                 let by_guest = event.flag("guest") && reason != "guest-panic";
@@ -90,6 +93,21 @@ impl Translator {
         self.shutdown.as_deref()
     }
 
+    fn reset(&mut self, event: &RawEvent) -> Option<VmEvent> {
+        let now = event.milliseconds();
+        let again = self
+            .reset
+            .is_some_and(|before| (before..before.saturating_add(ONE_RESET)).contains(&now));
+        if again {
+            return None;
+        }
+        self.reset = Some(now);
+        Some(VmEvent::Reset {
+            by_guest: event.flag("guest"),
+            reason: event.text("reason").to_owned(),
+        })
+    }
+
     fn stopped(&mut self, status: &str) -> Option<VmEvent> {
         // The end of a VM also stops it, and so does a panic, which is an event of its own.
         if self.shutdown.is_some() || matches!(status, "shutdown" | "guest-panicked") {
@@ -116,10 +134,7 @@ mod tests {
     use super::*;
 
     fn event(name: &str, data: Value) -> RawEvent {
-        RawEvent {
-            name: name.to_owned(),
-            data,
-        }
+        RawEvent::new(name, data, 0)
     }
 
     fn paused(reason: PauseReason) -> VmEvent {
@@ -164,6 +179,21 @@ mod tests {
             json!({"guest": false, "reason": "host-qmp-quit"}),
         );
         assert_eq!(Translator::default().translate(&quit, ""), None);
+    }
+
+    #[test]
+    fn second_reset_of_a_reboot_is_dropped_and_a_loop_is_not() {
+        let mut translator = Translator::default();
+        let data = json!({"guest": true, "reason": "guest-reset"});
+        let reported: Vec<i64> = [5000, 5096, 5999, 6000, 6400, 7100, 4000, 4100]
+            .into_iter()
+            .filter(|&at| {
+                let event = RawEvent::new("RESET", data.clone(), at);
+                translator.translate(&event, "").is_some()
+            })
+            .collect();
+        // The last two come from a clock that was put back.
+        assert_eq!(reported, [5000, 6000, 7100, 4000]);
     }
 
     #[test]

@@ -33,9 +33,44 @@ pub(super) struct RawEvent {
     /// What it says, an object or nothing.
     #[serde(default)]
     pub(super) data: Value,
+    /// When it happened, by QEMU's clock.
+    #[serde(default)]
+    timestamp: Timestamp,
+}
+
+/// Seconds are negative where the host's clock failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Timestamp {
+    seconds: i64,
+    microseconds: i64,
 }
 
 impl RawEvent {
+    /// One that a test needs.
+    #[cfg(test)]
+    pub(super) fn new(name: &str, data: Value, milliseconds: i64) -> Self {
+        Self {
+            name: name.to_owned(),
+            data,
+            timestamp: Timestamp {
+                seconds: milliseconds / 1000,
+                microseconds: milliseconds % 1000 * 1000,
+            },
+        }
+    }
+
+    /// When it happened, in milliseconds since 1970.
+    pub(super) fn milliseconds(&self) -> i64 {
+        let Timestamp {
+            seconds,
+            microseconds,
+        } = self.timestamp;
+        seconds
+            .saturating_mul(1000)
+            .saturating_add(microseconds / 1000)
+    }
+
     /// A text in its data, empty where there is none.
     pub(super) fn text(&self, key: &str) -> &str {
         self.data.get(key).and_then(Value::as_str).unwrap_or("")

@@ -113,7 +113,7 @@ fn aarch64_with_emulation_and_only_what_must_be() {
     -display none
     -machine virt,gic-version=max
     -accel tcg,thread=multi
-    -cpu max
+    -cpu max,pauth-impdef=on
     -smp 4
     -m 2048M
     -bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd
@@ -141,7 +141,7 @@ fn aarch64_with_emulation_and_only_what_must_be() {
 #[test]
 fn the_other_hosts_accelerators() {
     let text = |kind| {
-        accelerator(kind)
+        accelerator(Architecture::X86_64, kind)
             .map(|word| word.into_string().unwrap())
             .join(" ")
     };

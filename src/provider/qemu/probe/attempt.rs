@@ -63,7 +63,7 @@ pub(in crate::provider::qemu) async fn run(
             "-no-reboot",
         ])
         .args(["-machine", argv::machine_type(architecture), "-m", "64M"])
-        .args(argv::accelerator(accelerator))
+        .args(argv::accelerator(architecture, accelerator))
         .args(firmware::exit_device(architecture))
         .arg("-bios")
         .arg(image.path())
