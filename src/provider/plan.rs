@@ -46,7 +46,7 @@ pub enum Egress {
 /// How Ignition gets its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstBootChannel {
-    /// QEMU's fw_cfg device.
+    /// QEMU's `fw_cfg` device.
     FirmwareConfiguration,
 }
 

@@ -12,11 +12,23 @@ pub(super) struct Translator {
     disk_error: Option<PauseReason>,
     paused: bool,
     shutdown: Option<String>,
+    /// When the last reset was reported.
+    reset: Option<i64>,
 }
 
+/// SeaBIOS that finds itself started a second time resets the machine once more, so each reboot is two resets, some
+/// 100 ms apart. A guest that resets for ever is still reported once in this time, in milliseconds.
+const ONE_RESET: i64 = 1000;
+
 impl Translator {
-    /// What the state at the time of connecting amounts to, from the answers to `query-status` and `query-chardev`.
-    pub(super) fn begin(&mut self, status: &Value, chardevs: &Value) -> Vec<VmEvent> {
+    /// What the state at the time of connecting amounts to, from the answers to `query-status`, `query-chardev`
+    /// and `query-block`.
+    pub(super) fn begin(
+        &mut self,
+        status: &Value,
+        chardevs: &Value,
+        disks: &Value,
+    ) -> Vec<VmEvent> {
         let mut events = Vec::new();
         let open = chardevs.as_array().into_iter().flatten().any(|chardev| {
             chardev["label"] == LINK_CHARDEV && chardev["frontend-open"] == Value::Bool(true)
@@ -24,6 +36,13 @@ impl Translator {
         if open {
             events.push(VmEvent::CarrierOpened);
         }
+        self.disk_error = disks.as_array().into_iter().flatten().find_map(|disk| {
+            match disk["io-status"].as_str()? {
+                "nospace" => Some(PauseReason::HostDiskFull),
+                "failed" => Some(PauseReason::DiskError("a request failed".to_owned())),
+                _ => None,
+            }
+        });
         if status["running"] == Value::Bool(false) {
             events.extend(self.stopped(status["status"].as_str().unwrap_or("")));
         }
@@ -39,10 +58,7 @@ impl Translator {
     /// meaning for us, known or not, are dropped.
     pub(super) fn translate(&mut self, event: &RawEvent, status: &str) -> Option<VmEvent> {
         match event.name.as_str() {
-            "RESET" => Some(VmEvent::Reset {
-                by_guest: event.flag("guest"),
-                reason: event.text("reason").to_owned(),
-            }),
+            "RESET" => self.reset(event),
             "SHUTDOWN" => {
                 let reason = event.text("reason").to_owned();
                 let by_guest = event.flag("guest") && reason != "guest-panic";
@@ -77,15 +93,33 @@ impl Translator {
         self.shutdown.as_deref()
     }
 
+    fn reset(&mut self, event: &RawEvent) -> Option<VmEvent> {
+        let now = event.milliseconds();
+        let again = self
+            .reset
+            .is_some_and(|before| (before..before.saturating_add(ONE_RESET)).contains(&now));
+        if again {
+            return None;
+        }
+        self.reset = Some(now);
+        Some(VmEvent::Reset {
+            by_guest: event.flag("guest"),
+            reason: event.text("reason").to_owned(),
+        })
+    }
+
     fn stopped(&mut self, status: &str) -> Option<VmEvent> {
         // The end of a VM also stops it, and so does a panic, which is an event of its own.
         if self.shutdown.is_some() || matches!(status, "shutdown" | "guest-panicked") {
             return None;
         }
-        self.paused = true;
+        // The state was asked for while the event of it was on its way.
+        if std::mem::replace(&mut self.paused, true) {
+            return None;
+        }
         let reason = match (self.disk_error.clone(), status) {
             (Some(reason), _) => reason,
-            (None, "io-error") => PauseReason::DiskError("before this supervisor".to_owned()),
+            (None, "io-error") => PauseReason::DiskError("a request failed".to_owned()),
             (None, "paused") => PauseReason::Requested,
             (None, other) => PauseReason::Other(other.to_owned()),
         };
@@ -100,62 +134,107 @@ mod tests {
     use super::*;
 
     fn event(name: &str, data: Value) -> RawEvent {
-        RawEvent {
-            name: name.to_owned(),
-            data,
-        }
+        RawEvent::new(name, data, 0)
     }
 
-    fn paused(reason: PauseReason) -> Option<VmEvent> {
-        Some(VmEvent::Paused { reason })
+    fn paused(reason: PauseReason) -> VmEvent {
+        VmEvent::Paused { reason }
     }
 
     #[test]
     fn resets_and_ends() {
         let mut translator = Translator::default();
         assert_eq!(
-            translator.translate(&event("RESET", json!({"guest": true, "reason": "guest-reset"})), ""),
+            translator.translate(
+                &event("RESET", json!({"guest": true, "reason": "guest-reset"})),
+                ""
+            ),
             Some(VmEvent::Reset {
                 by_guest: true,
                 reason: "guest-reset".to_owned()
             })
         );
-        assert_eq!(translator.translate(&event("POWERDOWN", Value::Null), ""), None);
+        assert_eq!(
+            translator.translate(&event("POWERDOWN", Value::Null), ""),
+            None
+        );
         assert_eq!(translator.shutdown(), None);
         assert_eq!(
-            translator.translate(&event("SHUTDOWN", json!({"guest": true, "reason": "guest-shutdown"})), ""),
+            translator.translate(
+                &event(
+                    "SHUTDOWN",
+                    json!({"guest": true, "reason": "guest-shutdown"})
+                ),
+                ""
+            ),
             Some(VmEvent::PoweredDown)
         );
-        assert_eq!(translator.translate(&event("STOP", Value::Null), "shutdown"), None);
+        assert_eq!(
+            translator.translate(&event("STOP", Value::Null), "shutdown"),
+            None
+        );
         assert_eq!(translator.shutdown(), Some("guest-shutdown"));
-        let quit = event("SHUTDOWN", json!({"guest": false, "reason": "host-qmp-quit"}));
+        let quit = event(
+            "SHUTDOWN",
+            json!({"guest": false, "reason": "host-qmp-quit"}),
+        );
         assert_eq!(Translator::default().translate(&quit, ""), None);
+    }
+
+    #[test]
+    fn second_reset_of_a_reboot_is_dropped_and_a_loop_is_not() {
+        let mut translator = Translator::default();
+        let data = json!({"guest": true, "reason": "guest-reset"});
+        let reported: Vec<i64> = [5000, 5096, 5999, 6000, 6400, 7100, 4000, 4100]
+            .into_iter()
+            .filter(|&at| {
+                let event = RawEvent::new("RESET", data.clone(), at);
+                translator.translate(&event, "").is_some()
+            })
+            .collect();
+        // The last two come from a clock that was put back.
+        assert_eq!(reported, [5000, 6000, 7100, 4000]);
     }
 
     #[test]
     fn full_disk_of_the_host_is_told_from_other_pauses() {
         let mut translator = Translator::default();
-        let full = event("BLOCK_IO_ERROR", json!({"action": "stop", "nospace": true, "operation": "write"}));
-        let broken = event("BLOCK_IO_ERROR", json!({"action": "stop", "nospace": false, "reason": "Input/output error"}));
+        let full = event(
+            "BLOCK_IO_ERROR",
+            json!({"action": "stop", "nospace": true, "operation": "write"}),
+        );
+        let broken = event(
+            "BLOCK_IO_ERROR",
+            json!({"action": "stop", "nospace": false, "reason": "Input/output error"}),
+        );
         let stop = event("STOP", Value::Null);
         let resume = event("RESUME", Value::Null);
 
         // QEMU says RESUME when a VM begins.
         assert_eq!(translator.translate(&resume, ""), None);
         assert_eq!(translator.translate(&full, ""), None);
-        assert_eq!(translator.translate(&stop, "io-error"), paused(PauseReason::HostDiskFull));
+        assert_eq!(
+            translator.translate(&stop, "io-error"),
+            Some(paused(PauseReason::HostDiskFull))
+        );
         assert_eq!(translator.translate(&resume, ""), Some(VmEvent::Resumed));
         assert_eq!(translator.translate(&resume, ""), None);
         assert_eq!(translator.translate(&broken, ""), None);
         assert_eq!(
             translator.translate(&stop, "io-error"),
-            paused(PauseReason::DiskError("Input/output error".to_owned()))
+            Some(paused(PauseReason::DiskError(
+                "Input/output error".to_owned()
+            )))
         );
         assert_eq!(translator.translate(&resume, ""), Some(VmEvent::Resumed));
-        assert_eq!(translator.translate(&stop, "paused"), paused(PauseReason::Requested));
+        assert_eq!(
+            translator.translate(&stop, "paused"),
+            Some(paused(PauseReason::Requested))
+        );
+        assert_eq!(translator.translate(&resume, ""), Some(VmEvent::Resumed));
         assert_eq!(
             translator.translate(&stop, "internal-error"),
-            paused(PauseReason::Other("internal-error".to_owned()))
+            Some(paused(PauseReason::Other("internal-error".to_owned())))
         );
         assert_eq!(PauseReason::HostDiskFull.to_string(), "host disk full");
     }
@@ -164,7 +243,10 @@ mod tests {
     fn only_the_link_s_port_is_the_carrier() {
         let mut translator = Translator::default();
         let mut port = |id: &str, open: bool| {
-            translator.translate(&event("VSERPORT_CHANGE", json!({"id": id, "open": open})), "")
+            translator.translate(
+                &event("VSERPORT_CHANGE", json!({"id": id, "open": open})),
+                "",
+            )
         };
         assert_eq!(port("link0", true), Some(VmEvent::CarrierOpened));
         assert_eq!(port("journal0", true), None);
@@ -176,7 +258,10 @@ mod tests {
         let mut translator = Translator::default();
         let panicked = event("GUEST_PANICKED", json!({"action": "poweroff"}));
         assert_eq!(translator.translate(&panicked, ""), Some(VmEvent::Panicked));
-        assert_eq!(translator.translate(&event("STOP", Value::Null), "guest-panicked"), None);
+        assert_eq!(
+            translator.translate(&event("STOP", Value::Null), "guest-panicked"),
+            None
+        );
         let shutdown = event("SHUTDOWN", json!({"guest": true, "reason": "guest-panic"}));
         assert_eq!(translator.translate(&shutdown, ""), None);
         assert_eq!(translator.shutdown(), Some("guest-panic"));
@@ -187,17 +272,29 @@ mod tests {
         let chardevs = json!([{"label": "monitor", "frontend-open": true}, {"label": "link", "frontend-open": true}]);
         let running = json!({"running": true, "status": "running"});
         assert_eq!(
-            Translator::default().begin(&running, &chardevs),
+            Translator::default().begin(&running, &chardevs, &Value::Null),
             [VmEvent::CarrierOpened]
         );
         let closed = json!([{"label": "link", "frontend-open": false}]);
-        let stopped = json!({"running": false, "status": "paused"});
+        let stopped = |status: &str| json!({"running": false, "status": status});
+        let mut translator = Translator::default();
         assert_eq!(
-            Translator::default().begin(&stopped, &closed),
-            [VmEvent::Paused {
-                reason: PauseReason::Requested
-            }]
+            translator.begin(&stopped("paused"), &closed, &json!([{"io-status": "ok"}])),
+            [paused(PauseReason::Requested)]
         );
-        assert_eq!(Translator::default().begin(&running, &Value::Null), []);
+        assert_eq!(
+            translator.translate(&event("STOP", Value::Null), "paused"),
+            None,
+            "the event of what was told already"
+        );
+        let full = json!([{"device": "", "qdev": "seed0"}, {"device": "", "io-status": "nospace"}]);
+        assert_eq!(
+            Translator::default().begin(&stopped("io-error"), &closed, &full),
+            [paused(PauseReason::HostDiskFull)]
+        );
+        assert_eq!(
+            Translator::default().begin(&running, &Value::Null, &Value::Null),
+            []
+        );
     }
 }

@@ -70,7 +70,10 @@ pub(super) fn early(program: &Path, plan: &LaunchPlan, reason: ExitReason) -> Pr
 /// QEMU locks its disks; it says so by `Failed to get "write" lock` and, in a line of its own, `Is another process using
 /// the image [PATH]?`.
 fn locked_disk(plan: &LaunchPlan, lines: &[String]) -> Option<PathBuf> {
-    if !lines.iter().any(|line| line.contains("Failed to get") && line.contains("lock")) {
+    if !lines
+        .iter()
+        .any(|line| line.contains("Failed to get") && line.contains("lock"))
+    {
         return None;
     }
     let seed = plan.seed.iter().find(|seed| {
@@ -90,8 +93,13 @@ mod tests {
         let path = directory.path().join("vm.log");
         fs::write(&path, "of before\nqemu: \u{1b}[31mred\n\nlast").unwrap();
         assert_eq!(last_lines(&path, 10), ["qemu: [31mred", "last"]);
-        assert_eq!(last_lines(&path, 1000).len(), 3, "a shortened log is read whole");
-        let many: String = (0..5000).map(|number| format!("line {number}\n")).collect();
+        assert_eq!(
+            last_lines(&path, 1000).len(),
+            3,
+            "a shortened log is read whole"
+        );
+        let many: Vec<String> = (0..5000).map(|number| format!("line {number}")).collect();
+        let many = many.join("\n");
         fs::write(&path, many).unwrap();
         let lines = last_lines(&path, 0);
         assert_eq!(lines.len(), LINES);

@@ -27,10 +27,7 @@ pub(super) async fn launch(
 ) -> Result<QemuVm, ProviderError> {
     let paths = &plan.paths;
     // The sockets listen before QEMU is there, so a client never comes too early.
-    let listeners = [
-        listen(&paths.control_socket)?,
-        listen(&paths.link_socket)?,
-    ];
+    let listeners = [listen(&paths.control_socket)?, listen(&paths.link_socket)?];
     let (log, log_start) = open_log(&paths.vm_log).map_err(|source| ProviderError::Log {
         path: paths.vm_log.clone(),
         source,
@@ -61,7 +58,11 @@ pub(super) async fn launch(
         Err(error @ ProviderError::Monitor { .. }) => {
             // The monitor of a process that ends closes a moment before it has ended.
             let ended = tokio::time::timeout(deadlines::KILLED.limit, identity.ended()).await;
-            return Err(if ended.is_ok() { failed(process.wait()) } else { error });
+            return Err(if ended.is_ok() {
+                failed(process.wait())
+            } else {
+                error
+            });
         }
         Err(error) => return Err(error),
     };
@@ -119,9 +120,7 @@ fn open_log(path: &Path) -> io::Result<(fs::File, u64)> {
     Ok((file, length))
 }
 
-async fn open_monitor(
-    path: &Path,
-) -> Result<(Qmp, Connection<platform::Stream>), ProviderError> {
+async fn open_monitor(path: &Path) -> Result<(Qmp, Connection<platform::Stream>), ProviderError> {
     let opened = async { qmp::open(platform::connect(path).await?).await };
     let limit = deadlines::VM_SPAWN.limit;
     match tokio::time::timeout(limit, opened).await {
@@ -188,6 +187,3 @@ impl Drop for NewProcess {
         }
     }
 }
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests;

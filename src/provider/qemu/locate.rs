@@ -54,7 +54,7 @@ pub(super) fn program(
         })
 }
 
-/// The UEFI image: none on x86_64, where QEMU brings SeaBIOS.
+/// The UEFI image: none on `x86_64`, where QEMU brings SeaBIOS.
 pub(super) fn firmware(
     architecture: Architecture,
     qemu: &Path,
@@ -118,7 +118,10 @@ pub(super) fn check_version(program: &Path, version: &str) -> Result<(), Provide
 
 /// The version in the first line of `qemu --version`: `QEMU emulator version 7.2.22 (Debian …)`.
 fn version_in(text: &str) -> Option<&str> {
-    let rest = text.lines().next()?.strip_prefix("QEMU emulator version ")?;
+    let rest = text
+        .lines()
+        .next()?
+        .strip_prefix("QEMU emulator version ")?;
     let version = rest.split_whitespace().next()?;
     parse(version).map(|_| version)
 }
@@ -126,12 +129,18 @@ fn version_in(text: &str) -> Option<&str> {
 /// `7.2.22`, `10.0.0-rc1`, `9.2`.
 fn parse(version: &str) -> Option<Version> {
     let number = |text: &str| -> Option<u32> {
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         text[..digits].parse().ok()
     };
     let mut parts = version.split('.');
     let (major, minor) = (number(parts.next()?)?, number(parts.next()?)?);
-    Some(Version(major, minor, parts.next().and_then(number).unwrap_or(0)))
+    Some(Version(
+        major,
+        minor,
+        parts.next().and_then(number).unwrap_or(0),
+    ))
 }
 
 /// The command that installs QEMU here, from the words in os-release.
@@ -201,8 +210,16 @@ mod tests {
         assert_eq!(version_in(debian), Some("7.2.22"));
         let fedora = "QEMU emulator version 10.1.0 (qemu-10.1.0-5.fc43)\n";
         assert_eq!(version_in(fedora), Some("10.1.0"));
-        assert_eq!(version_in("QEMU emulator version 9.2.0-rc2\n"), Some("9.2.0-rc2"));
-        for other in ["", "QEMU emulator version x.y", "kvm 1.0", "QEMU emulator version "] {
+        assert_eq!(
+            version_in("QEMU emulator version 9.2.0-rc2\n"),
+            Some("9.2.0-rc2")
+        );
+        for other in [
+            "",
+            "QEMU emulator version x.y",
+            "kvm 1.0",
+            "QEMU emulator version ",
+        ] {
             assert_eq!(version_in(other), None, "{other}");
         }
         let program = Path::new("/usr/bin/qemu-system-x86_64");
@@ -220,9 +237,14 @@ mod tests {
     fn installation_is_named_by_distribution() {
         let hint = |os_release: &str| install_hint(os_release, Architecture::X86_64);
         let debian = "NAME=\"Debian GNU/Linux\"\nID=debian\n";
-        assert_eq!(hint(debian), "Install it with `sudo apt install qemu-system-x86 qemu-utils`");
+        assert_eq!(
+            hint(debian),
+            "Install it with `sudo apt install qemu-system-x86 qemu-utils`"
+        );
         assert!(hint("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n").contains("apt install"));
-        assert!(hint("ID=fedora\nVARIANT_ID=coreos\n").contains("dnf install qemu-system-x86-core"));
+        assert!(
+            hint("ID=fedora\nVARIANT_ID=coreos\n").contains("dnf install qemu-system-x86-core")
+        );
         assert!(hint("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n").contains("dnf install"));
         assert!(hint("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n").contains("zypper"));
         assert!(hint("ID=macos\n").contains("brew install qemu"));
@@ -233,12 +255,18 @@ mod tests {
     #[tokio::test]
     async fn program_that_says_something_else_is_an_error() {
         let error = version(Path::new("/no/such/qemu")).await.unwrap_err();
-        assert!(matches!(error, ProviderError::VersionUnknown { .. }), "{error}");
+        assert!(
+            matches!(error, ProviderError::VersionUnknown { .. }),
+            "{error}"
+        );
     }
 
     #[test]
     fn program_is_looked_for_in_the_given_directories_first() {
-        let missing = program(Architecture::Aarch64, &[PathBuf::from("/no/such/directory")]);
+        let missing = program(
+            Architecture::Aarch64,
+            &[PathBuf::from("/no/such/directory")],
+        );
         if let Err(error) = missing {
             assert_eq!(error.to_string(), "`qemu-system-aarch64` was not found");
             assert_eq!(error.hints().len(), 1);

@@ -62,22 +62,16 @@ impl Provider for QemuProvider {
         let program = locate::program(architecture, &request.program_directories)?;
         let firmware = locate::firmware(architecture, &program)?;
         let mut cache = probe::cache::Cache::load(&request.cache, &program);
-        let version = match cache.version() {
-            Some(version) => version.to_owned(),
-            None => {
-                let version = locate::version(&program).await?;
-                cache.set_version(&version);
-                version
-            }
+        let version = if let Some(version) = cache.version() {
+            version.to_owned()
+        } else {
+            let version = locate::version(&program).await?;
+            cache.set_version(&version);
+            version
         };
         locate::check_version(&program, &version)?;
-        let choice = probe::choose(
-            &program,
-            architecture,
-            platform::ACCELERATORS,
-            &mut cache,
-        )
-        .await;
+        let choice =
+            probe::choose(&program, architecture, platform::ACCELERATORS, &mut cache).await;
         cache.store();
         Ok(Resolved {
             program,

@@ -62,10 +62,7 @@ mod tests {
             .set("path", ",a,,b,")
             .set("empty", "")
             .set("id", "x");
-        assert_eq!(
-            value.into_os_string(),
-            "file,path=,,a,,,,b,,,empty=,id=x"
-        );
+        assert_eq!(value.into_os_string(), "file,path=,,a,,,,b,,,empty=,id=x");
         assert_eq!(
             OptionValue::with("guest", "a,b").into_os_string(),
             "guest=a,,b"

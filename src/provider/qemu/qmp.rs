@@ -33,9 +33,44 @@ pub(super) struct RawEvent {
     /// What it says, an object or nothing.
     #[serde(default)]
     pub(super) data: Value,
+    /// When it happened, by QEMU's clock.
+    #[serde(default)]
+    timestamp: Timestamp,
+}
+
+/// Seconds are negative where the host's clock failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Timestamp {
+    seconds: i64,
+    microseconds: i64,
 }
 
 impl RawEvent {
+    /// One that a test needs.
+    #[cfg(test)]
+    pub(super) fn new(name: &str, data: Value, milliseconds: i64) -> Self {
+        Self {
+            name: name.to_owned(),
+            data,
+            timestamp: Timestamp {
+                seconds: milliseconds / 1000,
+                microseconds: milliseconds % 1000 * 1000,
+            },
+        }
+    }
+
+    /// When it happened, in milliseconds since 1970.
+    pub(super) fn milliseconds(&self) -> i64 {
+        let Timestamp {
+            seconds,
+            microseconds,
+        } = self.timestamp;
+        seconds
+            .saturating_mul(1000)
+            .saturating_add(microseconds / 1000)
+    }
+
     /// A text in its data, empty where there is none.
     pub(super) fn text(&self, key: &str) -> &str {
         self.data.get(key).and_then(Value::as_str).unwrap_or("")
@@ -52,8 +87,15 @@ impl RawEvent {
 #[serde(untagged)]
 enum Message {
     Event(RawEvent),
-    Failed { error: Failure, id: Option<u64> },
-    Done { #[serde(rename = "return")] value: Value, id: Option<u64> },
+    Failed {
+        error: Failure,
+        id: Option<u64>,
+    },
+    Done {
+        #[serde(rename = "return")]
+        value: Value,
+        id: Option<u64>,
+    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,23 +167,27 @@ impl Qmp {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let line = encode(command, id).map_err(|source| ProviderError::Monitor { source })?;
         let (reply, answer) = oneshot::channel();
-        let closed = |_| ProviderError::Monitor {
+        let closed = || ProviderError::Monitor {
             source: io::ErrorKind::ConnectionAborted.into(),
         };
         self.requests
             .send(Request { id, line, reply })
-            .map_err(|_| closed(()))?;
+            .map_err(|_| closed())?;
         match tokio::time::timeout(REPLY_LIMIT, answer).await {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(description))) => Err(ProviderError::Refused {
                 command: C::NAME,
                 description,
             }),
-            Ok(Err(_)) => Err(closed(())),
+            Ok(Err(_)) => Err(closed()),
             Err(_) => Err(ProviderError::Monitor {
                 source: io::Error::new(
                     io::ErrorKind::TimedOut,
-                    format!("No answer to `{}` within {} s", C::NAME, REPLY_LIMIT.as_secs()),
+                    format!(
+                        "No answer to `{}` within {} s",
+                        C::NAME,
+                        REPLY_LIMIT.as_secs()
+                    ),
                 ),
             }),
         }
@@ -180,9 +226,10 @@ type Waiting = HashMap<u64, oneshot::Sender<Result<Value, String>>>;
 
 /// An answer without an id belongs to a line that the monitor could not read; all of ours have one.
 fn answer(waiting: &mut Waiting, id: Option<u64>, result: Result<Value, String>) {
-    match id.and_then(|id| waiting.remove(&id)) {
-        Some(reply) => drop(reply.send(result)),
-        None => tracing::debug!(?id, "An answer of the monitor that nobody waits for"),
+    if let Some(reply) = id.and_then(|id| waiting.remove(&id)) {
+        drop(reply.send(result));
+    } else {
+        tracing::debug!(?id, "An answer of the monitor that nobody waits for");
     }
 }
 

@@ -12,9 +12,7 @@ use crate::machine::deadlines;
 use crate::provider::qemu::events::Translator;
 use crate::provider::qemu::qmp::{Connection, Qmp, RawEvent};
 use crate::provider::qemu::{exit, platform};
-use crate::provider::{
-    LinkStream, Progress, ProviderError, Vm, VmEvent, VmEvents, VmPaths,
-};
+use crate::provider::{LinkStream, Progress, ProviderError, Vm, VmEvent, VmEvents, VmPaths};
 
 /// The handle of a QEMU process, by its monitor and its identity.
 #[derive(Debug)]
@@ -58,7 +56,11 @@ impl QemuVm {
         }
     }
 
-    async fn execute<C: qapi::Command>(&self, command: C) -> Result<Value, ProviderError> {
+    /// Has the monitor do something.
+    pub(super) async fn execute<C: qapi::Command>(
+        &self,
+        command: C,
+    ) -> Result<Value, ProviderError> {
         self.qmp.execute(command).await
     }
 
@@ -164,7 +166,12 @@ async fn translate(
 ) {
     let status = qmp.execute(qapi::qmp::query_status {}).await;
     let chardevs = qmp.execute(qapi::qmp::query_chardev {}).await;
-    let begun = translator.begin(&status.unwrap_or_default(), &chardevs.unwrap_or_default());
+    let disks = qmp.execute(qapi::qmp::query_block {}).await;
+    let begun = translator.begin(
+        &status.unwrap_or_default(),
+        &chardevs.unwrap_or_default(),
+        &disks.unwrap_or_default(),
+    );
     for event in begun {
         drop(events.send(event));
     }
@@ -174,7 +181,10 @@ async fn translate(
         if Translator::needs_status(&event) {
             let answer = qmp.execute(qapi::qmp::query_status {}).await;
             let answer = answer.unwrap_or_default();
-            answer["status"].as_str().unwrap_or("").clone_into(&mut status);
+            answer["status"]
+                .as_str()
+                .unwrap_or("")
+                .clone_into(&mut status);
         }
         if let Some(event) = translator.translate(&event, &status) {
             drop(events.send(event));

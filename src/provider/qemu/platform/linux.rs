@@ -53,6 +53,10 @@ pub(in crate::provider::qemu) fn os_release() -> String {
 }
 
 #[cfg(test)]
+mod launch_tests;
+#[cfg(test)]
+mod probe_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -102,7 +102,10 @@ pub(in crate::provider::qemu) mod tests {
         let path = directory.path().join("socket");
         drop(listen(&path).unwrap());
         let _listener = listen(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let file = directory.path().join("file");
         fs::write(&file, "precious").unwrap();
         listen(&file).unwrap_err();

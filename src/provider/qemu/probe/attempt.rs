@@ -41,7 +41,7 @@ impl Verdict {
 }
 
 /// Runs the firmware image under the accelerator.
-pub(super) async fn run(
+pub(in crate::provider::qemu) async fn run(
     program: &Path,
     architecture: Architecture,
     accelerator: Accelerator,
@@ -55,9 +55,15 @@ pub(super) async fn run(
     };
     let mut command = tokio::process::Command::new(program);
     command
-        .args(["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"])
+        .args([
+            "-no-user-config",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-no-reboot",
+        ])
         .args(["-machine", argv::machine_type(architecture), "-m", "64M"])
-        .args(argv::accelerator(accelerator))
+        .args(argv::accelerator(architecture, accelerator))
         .args(firmware::exit_device(architecture))
         .arg("-bios")
         .arg(image.path())
@@ -68,7 +74,10 @@ pub(super) async fn run(
         .kill_on_drop(true);
     match tokio::time::timeout(limit, finish(command)).await {
         Err(_) => Verdict::Unusable {
-            reason: format!("a test program did not end within {} s", limit.as_secs_f32()),
+            reason: format!(
+                "a test program did not end within {} s",
+                limit.as_secs_f32()
+            ),
             by_time: true,
         },
         Ok(Err(error)) => Verdict::unusable(format!("QEMU could not be started: {error}")),

@@ -81,15 +81,23 @@ impl Cache {
     }
 
     /// The verdict on an accelerator, if it still counts.
-    pub(super) fn verdict(&self, accelerator: Accelerator) -> Option<Verdict> {
-        let kept = self.content.verdicts.iter().find(|kept| kept.accelerator == accelerator)?;
+    pub(in crate::provider::qemu) fn verdict(&self, accelerator: Accelerator) -> Option<Verdict> {
+        let kept = self
+            .content
+            .verdicts
+            .iter()
+            .find(|kept| kept.accelerator == accelerator)?;
         let age = now().saturating_sub(kept.at);
         let passes = matches!(kept.verdict, Verdict::Unusable { by_time: true, .. });
         (!passes || age < LOAD_PASSES.as_secs()).then(|| kept.verdict.clone())
     }
 
     /// Notes a verdict.
-    pub(super) fn set_verdict(&mut self, accelerator: Accelerator, verdict: Verdict) {
+    pub(in crate::provider::qemu) fn set_verdict(
+        &mut self,
+        accelerator: Accelerator,
+        verdict: Verdict,
+    ) {
         let verdicts = &mut self.content.verdicts;
         verdicts.retain(|kept| kept.accelerator != accelerator);
         verdicts.push(Kept {
@@ -117,7 +125,9 @@ impl Cache {
 fn key(program: &Path) -> Key {
     let (kernel, processor) = platform::kernel_and_processor();
     let metadata = fs::metadata(program).ok();
-    let modified = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
+    let modified = metadata
+        .as_ref()
+        .and_then(|metadata| metadata.modified().ok());
     Key {
         program: program.to_owned(),
         modified_ns: modified
@@ -170,7 +180,10 @@ mod tests {
 
         fs::write(&program, "other").unwrap();
         let other = Cache::load(&path, &program);
-        assert_eq!((other.version(), other.verdict(Accelerator::Kvm)), (None, None));
+        assert_eq!(
+            (other.version(), other.verdict(Accelerator::Kvm)),
+            (None, None)
+        );
     }
 
     #[test]

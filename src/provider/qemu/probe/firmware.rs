@@ -2,7 +2,7 @@
 
 use machine_host::facts::Architecture;
 
-/// The size of the x86_64 image: it ends at 4 GiB, with the processor's first instruction 16 bytes before that.
+/// The size of the `x86_64` image: it ends at 4 GiB, with the processor's first instruction 16 bytes before that.
 const SIZE: usize = 64 * 1024;
 const RESET_VECTOR: usize = SIZE - 16;
 /// A jump to the start of the image.
@@ -10,7 +10,7 @@ const RESET: [u8; 3] = [0xe9, 0x0d, 0x00];
 /// isa-debug-exit makes `(value << 1) | 1` of the value written.
 const X86_64_SUCCESS: i32 = (17 << 1) | 1;
 
-/// The start of the x86_64 image.
+/// The start of the `x86_64` image.
 #[rustfmt::skip]
 const X86_64: [u8; 278] = [
     0xfa, 0xfc, 0x2e, 0x66, 0x0f, 0x01, 0x16, 0x10, 0x01, 0x0f, 0x20, 0xc0,
@@ -50,7 +50,7 @@ const X86_64: [u8; 278] = [
 const AARCH64: [u32; 4] = [0x5280_0100, 0x72b0_8000, 0xd400_0002, 0x1400_0000];
 
 /// The image for QEMU's `-bios`.
-pub(super) fn image(architecture: Architecture) -> Vec<u8> {
+pub(in crate::provider::qemu) fn image(architecture: Architecture) -> Vec<u8> {
     match architecture {
         Architecture::X86_64 => {
             let mut image = vec![0xff; SIZE];
@@ -63,7 +63,9 @@ pub(super) fn image(architecture: Architecture) -> Vec<u8> {
 }
 
 /// The device by which the image ends QEMU, as arguments.
-pub(super) fn exit_device(architecture: Architecture) -> &'static [&'static str] {
+pub(in crate::provider::qemu) fn exit_device(
+    architecture: Architecture,
+) -> &'static [&'static str] {
     match architecture {
         Architecture::X86_64 => &["-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
         Architecture::Aarch64 => &[],
@@ -71,7 +73,7 @@ pub(super) fn exit_device(architecture: Architecture) -> &'static [&'static str]
 }
 
 /// The exit code with which QEMU ends when the image has run to its end.
-pub(super) fn success(architecture: Architecture) -> i32 {
+pub(in crate::provider::qemu) fn success(architecture: Architecture) -> i32 {
     match architecture {
         Architecture::X86_64 => X86_64_SUCCESS,
         Architecture::Aarch64 => 0,

@@ -4,9 +4,9 @@
 //! mode. So each candidate runs a firmware image of ours in a VM without disks, which leaves by itself when all is well.
 //! A VM with disks is never used for that: a first boot that ran half breaks Ignition.
 
-mod attempt;
+pub(super) mod attempt;
 pub(super) mod cache;
-mod firmware;
+pub(super) mod firmware;
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,15 +42,20 @@ pub(super) async fn choose(
     ladder.choose(candidates, cache).await
 }
 
-struct Ladder<'a> {
-    program: &'a Path,
-    architecture: Architecture,
-    limit: Duration,
-    obstacle: &'a (dyn Fn(Accelerator) -> Option<String> + Sync),
+/// The candidates' judge.
+pub(super) struct Ladder<'a> {
+    /// QEMU.
+    pub(super) program: &'a Path,
+    /// Its architecture.
+    pub(super) architecture: Architecture,
+    /// How long one try may take.
+    pub(super) limit: Duration,
+    /// Says why a candidate need not be tried.
+    pub(super) obstacle: &'a (dyn Fn(Accelerator) -> Option<String> + Sync),
 }
 
 impl Ladder<'_> {
-    async fn choose(&self, candidates: &[Accelerator], cache: &mut Cache) -> Choice {
+    pub(super) async fn choose(&self, candidates: &[Accelerator], cache: &mut Cache) -> Choice {
         let mut reasons = Vec::new();
         for &accelerator in candidates {
             // Looked at every time: a user who has just joined the group must not be told yesterday's verdict.
@@ -58,13 +63,12 @@ impl Ladder<'_> {
                 reasons.push(obstacle);
                 continue;
             }
-            let verdict = match cache.verdict(accelerator) {
-                Some(verdict) => verdict,
-                None => {
-                    let verdict = self.attempt(accelerator).await;
-                    cache.set_verdict(accelerator, verdict.clone());
-                    verdict
-                }
+            let verdict = if let Some(verdict) = cache.verdict(accelerator) {
+                verdict
+            } else {
+                let verdict = self.attempt(accelerator).await;
+                cache.set_verdict(accelerator, verdict.clone());
+                verdict
             };
             match verdict {
                 Verdict::Usable => {
@@ -74,7 +78,10 @@ impl Ladder<'_> {
                     };
                 }
                 Verdict::Unusable { reason, .. } => {
-                    reasons.push(format!("{} does not work here: {reason}", accelerator.word()));
+                    reasons.push(format!(
+                        "{} does not work here: {reason}",
+                        accelerator.word()
+                    ));
                 }
             }
         }
@@ -85,18 +92,22 @@ impl Ladder<'_> {
     }
 
     async fn attempt(&self, accelerator: Accelerator) -> Verdict {
-        let verdict =
-            attempt::run(self.program, self.architecture, accelerator, self.limit).await;
-        tracing::info!(accelerator = accelerator.word(), ?verdict, "Accelerator probed");
+        let verdict = attempt::run(self.program, self.architecture, accelerator, self.limit).await;
+        tracing::info!(
+            accelerator = accelerator.word(),
+            ?verdict,
+            "Accelerator probed"
+        );
         verdict
     }
 }
 
 fn warning(reasons: &[String]) -> String {
     let reasons = reasons.join("; ");
-    let why = if reasons.is_empty() { String::new() } else { format!(" ({reasons})") };
+    let why = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" ({reasons})")
+    };
     format!("Hardware virtualization is not usable, so the machine is emulated and slow{why}")
 }
-
-#[cfg(test)]
-mod tests;

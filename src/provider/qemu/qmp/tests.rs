@@ -1,8 +1,8 @@
 //! The client against a monitor played by the test; the real one is met in the tests of `launch`.
 
 use serde_json::json;
-use tokio::io::{BufReader, DuplexStream};
 use tokio::io::AsyncBufReadExt;
+use tokio::io::{BufReader, DuplexStream};
 
 use super::*;
 
@@ -68,13 +68,20 @@ async fn events_and_fields_of_a_newer_qemu_do_no_harm() {
     let heard = monitor.hear().await;
     assert_eq!(heard["execute"], "query-status");
     monitor
-        .say(&json!({"return": {"status": "status-of-2031"}, "id": heard["id"], "extra": 1}).to_string())
+        .say(
+            &json!({"return": {"status": "status-of-2031"}, "id": heard["id"], "extra": 1})
+                .to_string(),
+        )
         .await;
     assert_eq!(asked.await.unwrap().unwrap()["status"], "status-of-2031");
     assert_eq!(events.recv().await.unwrap().name, "EVENT_OF_2031");
     let reset = events.recv().await.unwrap();
     assert_eq!(
-        (reset.name.as_str(), reset.flag("guest"), reset.text("reason")),
+        (
+            reset.name.as_str(),
+            reset.flag("guest"),
+            reset.text("reason")
+        ),
         ("RESET", true, "reason-of-2031")
     );
 }
@@ -100,13 +107,13 @@ async fn answers_go_to_their_requests_and_dropped_requests_harm_nobody() {
     assert_eq!(second_heard["execute"], "cont");
     // The answers cross, and that to the dropped request comes late.
     monitor
-        .say(&json!({"error": {"class": "ClassOf2031", "desc": "no"}, "id": second_heard["id"]}).to_string())
+        .say(
+            &json!({"error": {"class": "ClassOf2031", "desc": "no"}, "id": second_heard["id"]})
+                .to_string(),
+        )
         .await;
     let error = second.await.unwrap().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "The virtual machine refused `cont`: no"
-    );
+    assert_eq!(error.to_string(), "The virtual machine refused `cont`: no");
     monitor
         .say(&json!({"return": {}, "id": first["id"]}).to_string())
         .await;
@@ -134,8 +141,14 @@ async fn end_of_the_monitor_ends_requests_and_connection() {
     monitor.hear().await;
     drop(monitor);
     let (first, second) = asked.await.unwrap();
-    assert!(matches!(first, Err(ProviderError::Monitor { .. })), "{first:?}");
-    assert!(matches!(second, Err(ProviderError::Monitor { .. })), "{second:?}");
+    assert!(
+        matches!(first, Err(ProviderError::Monitor { .. })),
+        "{first:?}"
+    );
+    assert!(
+        matches!(second, Err(ProviderError::Monitor { .. })),
+        "{second:?}"
+    );
     connection.await.unwrap().unwrap();
 }
 
