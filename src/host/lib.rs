@@ -1,1 +1,14 @@
-//! Placeholder of the workspace's first commit.
+//! What the host's operating system offers, with the same names on Linux, macOS and Windows.
+//!
+//! Everything that differs between the systems is in `sys`, one leaf file a system, and nothing
+//! above it asks which system it runs on. This crate knows no machine and no engine.
+
+pub mod atomic;
+pub mod directories;
+pub mod facts;
+pub mod lock;
+pub mod process;
+pub mod program;
+mod sys;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,37 @@
+//! The differences between the operating systems, behind functions of the same names.
+//!
+//! This is the only place on the host's side where `unsafe` is allowed, each use with its reason.
+
+use crate::directories::Platform;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{boot_id, ended, kill, memory_bytes, process_start, terminate};
+#[cfg(target_os = "macos")]
+pub(crate) use macos::{boot_id, ended, kill, memory_bytes, process_start, terminate};
+#[cfg(unix)]
+pub(crate) use unix::{
+    create_private_directories, effective_root, free_bytes, is_executable, names_of_program,
+    open_private, persist, same_file, set_mode, spawn_detached, sync_directory, user_id,
+};
+#[cfg(windows)]
+pub(crate) use windows::{
+    boot_id, create_private_directories, effective_root, ended, free_bytes, is_executable, kill,
+    memory_bytes, names_of_program, open_private, persist, process_start, same_file, set_mode,
+    spawn_detached, sync_directory, terminate, user_id,
+};
+
+/// Whose convention for directories holds here.
+pub(crate) const PLATFORM: Platform = if cfg!(windows) {
+    Platform::Windows
+} else {
+    Platform::Xdg
+};
