@@ -98,23 +98,24 @@ pub enum ResourceError {
 
 impl ResourceError {
     /// What the user can do about it.
-    pub fn hint(&self) -> String {
-        match self {
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
             Self::TooMuchMemory { available, .. } => {
-                format!("Give at most `--memory {available}`, in MiB")
+                format!("give at most `--memory {available}`, in MiB")
             }
-            Self::TooManyCpus { available, .. } => format!("Give at most `--cpus {available}`"),
+            Self::TooManyCpus { available, .. } => format!("give at most `--cpus {available}`"),
             Self::TooLittleMemory { .. } => {
-                format!("Give at least `--memory {LEAST_MEMORY_MIB}`, in MiB")
+                format!("give at least `--memory {LEAST_MEMORY_MIB}`, in MiB")
             }
-            Self::NoCpu => "Give at least `--cpus 1`".to_owned(),
+            Self::NoCpu => "give at least `--cpus 1`".to_owned(),
             Self::DiskOutOfRange { .. } => {
                 format!("`--disk-size` is in GiB; the default is {DEFAULT_DISK_GIB}")
             }
             Self::DiskSmallerThanImage { image, .. } => {
-                format!("Give at least `--disk-size {image}`, in GiB")
+                format!("give at least `--disk-size {image}`, in GiB")
             }
-        }
+        };
+        vec![hint]
     }
 }
 

@@ -231,7 +231,7 @@ mod tests {
                 error.to_string(),
                 format!("machine \"{text}\" already exists")
             );
-            assert!(error.hint().unwrap().contains("at this moment"));
+            assert!(error.hints()[0].contains("at this moment"));
         }
         begin(&bench, "other").unwrap();
         drop(first);

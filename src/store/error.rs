@@ -168,34 +168,36 @@ impl StoreError {
     }
 
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::NotFound { .. } => "List the machines with `machine list`".to_owned(),
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NotFound { .. } => "list the machines with `machine list`".to_owned(),
             Self::Exists { name } => {
-                format!("Choose another name, or remove it with `machine rm {name}`")
+                format!("choose another name, or remove it with `machine rm {name}`")
             }
-            Self::BeingMade { .. } => "Another command is making it at this moment".to_owned(),
+            Self::BeingMade { .. } => "another command is making it at this moment".to_owned(),
             Self::DiffersInCase { .. } | Self::UnfitForWindows { .. } => {
-                "Choose another name".to_owned()
+                "choose another name".to_owned()
             }
             Self::Corrupt { name, path, .. } => format!(
-                "Repair `{}`, or remove the machine with `machine rm --force {name}`",
+                "repair `{}`, or remove the machine with `machine rm --force {name}`",
                 path.display()
             ),
-            Self::Newer { .. } => "Use the newer version".to_owned(),
+            Self::Newer { .. } => "use the newer version".to_owned(),
             Self::SocketPathTooLong { .. } => {
-                "Set `MACHINE_HOME` to a directory with a shorter path".to_owned()
+                "set `MACHINE_HOME` to a directory with a shorter path".to_owned()
             }
-            Self::Locked { .. } => "Wait for it, and try again".to_owned(),
+            Self::Locked { .. } => "wait for it, and try again".to_owned(),
             Self::InUse { name } => format!(
-                "Stop it with `machine stop {name}`, or stop and remove it with `machine rm --force {name}`"
+                "stop it with `machine stop {name}`, or stop and remove it with \
+                 `machine rm --force {name}`"
             ),
             Self::Remains { path, .. } => {
-                format!("The machine is removed; delete `{}`", path.display())
+                format!("the machine is removed; delete `{}`", path.display())
             }
             Self::NotUnicode(_) | Self::Lock { .. } | Self::Read { .. } | Self::Write { .. } => {
-                return None;
+                return Vec::new();
             }
-        })
+        };
+        vec![hint]
     }
 }
