@@ -73,6 +73,13 @@ impl CommandError {
         hints.into_iter().fold(self, Self::with_hint)
     }
 
+    /// Adds lines that explain the error.
+    #[must_use]
+    pub fn with_causes(mut self, causes: impl IntoIterator<Item = String>) -> Self {
+        self.causes.extend(causes);
+        self
+    }
+
     /// The text for standard error.
     pub fn render(&self) -> String {
         let mut text = format!("{ERROR}Error:{ERROR:#} {}\n", self.message);

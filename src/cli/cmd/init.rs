@@ -10,7 +10,7 @@ pub(super) async fn run(args: &InitArgs, printer: &Printer) -> Result<(), Comman
     let name = name_or_default(&args.names);
     printer.stdout(texts::INIT_COMPLETE);
     if args.now {
-        return super::start::start(name, true, printer).await;
+        return super::start::start(name, true, None, printer).await;
     }
     printer.stdout(&texts::start_hint(name));
     Ok(())

@@ -5,6 +5,7 @@ use crate::cli::args::stop::StopArgs;
 use crate::cli::error::CommandError;
 use crate::cli::output::printer::Printer;
 use crate::cli::texts;
+use crate::ops;
 
 pub(super) async fn run(args: &StopArgs, printer: &Printer) -> Result<(), CommandError> {
     let name = name_or_default(&args.names);
@@ -14,7 +15,10 @@ pub(super) async fn run(args: &StopArgs, printer: &Printer) -> Result<(), Comman
 }
 
 /// Stops the machine; one that is stopped already is a success.
-#[expect(clippy::unused_async, reason = "nothing to wait for yet")]
 async fn take_down(name: &str) -> Result<(), CommandError> {
-    Err(CommandError::new(format!("{name}: VM does not exist")))
+    let store = super::open_store()?;
+    let name = super::machine_name(name)?;
+    ops::stop::stop(&store, &name, false)
+        .await
+        .map_err(|error| CommandError::from_error(&error).with_hints(error.hints()))
 }

@@ -45,3 +45,8 @@ pub async fn connect(path: &Path) -> io::Result<Stream> {
 pub fn rehome(stream: Stream) -> io::Result<Stream> {
     UnixStream::from_std(stream.into_std()?)
 }
+
+/// False when it is certain that nobody listens at `path`, which costs less than to connect.
+pub fn may_exist(path: &Path) -> bool {
+    path.exists()
+}
