@@ -1,1 +1,16 @@
-//! Placeholder of the workspace's first commit.
+//! The domain: what a machine is, what may be asked for, and what it is called.
+//!
+//! Everything here is pure. No file, process or clock is touched; facts about the host are parameters.
+
+pub mod config;
+pub mod deadlines;
+pub mod name;
+pub mod provider_kind;
+pub mod resources;
+pub mod status;
+
+pub use config::{DiskFormat, MachineConfig};
+pub use name::MachineName;
+pub use provider_kind::ProviderKind;
+pub use resources::Resources;
+pub use status::Status;

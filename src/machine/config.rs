@@ -1,0 +1,83 @@
+//! What was asked for when the machine was made.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::machine::name::{NameError, check_user};
+use crate::machine::resources::ResourceError;
+use crate::machine::{MachineName, ProviderKind, Resources};
+
+/// What was asked for when the machine was made. It is the content of `machine.toml`; nothing that happens to the
+/// machine later is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineConfig {
+    /// The name; the directory has the same.
+    pub name: MachineName,
+    /// When the machine was made.
+    pub created: Timestamp,
+    /// What runs it.
+    pub provider: ProviderKind,
+    /// The user in the guest.
+    pub user: String,
+    /// That user's number in the guest: the host user's, so that files on shared folders belong to the same person.
+    pub uid: u32,
+    /// Whether the API socket is the engine of root.
+    pub rootful: bool,
+    /// The image the disk was made from, as it was given.
+    pub image: String,
+    /// The disk's format; it decides the disk's file name.
+    pub disk: DiskFormat,
+    /// The directory of the machine's sockets, chosen once, so that the API socket has one path for ever.
+    pub sockets: PathBuf,
+    /// What it gets of the host.
+    pub resources: Resources,
+}
+
+/// The format of a machine's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskFormat {
+    /// QEMU's copy-on-write format.
+    Qcow2,
+    /// The bytes of the disk as they are.
+    Raw,
+}
+
+impl fmt::Display for DiskFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Qcow2 => "qcow2",
+            Self::Raw => "raw",
+        })
+    }
+}
+
+/// A configuration that parses and still makes no sense; a person may have edited it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// Out of bounds.
+    #[error(transparent)]
+    Resources(#[from] ResourceError),
+    /// A user who cannot be made.
+    #[error(transparent)]
+    User(#[from] NameError),
+    /// A directory that depends on where the program is started.
+    #[error("The directory of the sockets, `{}`, is not an absolute path", .0.display())]
+    SocketsNotAbsolute(PathBuf),
+}
+
+impl MachineConfig {
+    /// Checks what the types do not hold.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.resources.check_bounds()?;
+        check_user(&self.user)?;
+        if !self.sockets.has_root() {
+            return Err(ConfigError::SocketsNotAbsolute(self.sockets.clone()));
+        }
+        Ok(())
+    }
+}

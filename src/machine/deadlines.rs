@@ -1,0 +1,120 @@
+//! Every wait of the host side: what it waits for, how long at most, and why that long.
+//!
+//! A wait that is not listed here does not exist: code elsewhere takes its limit from these constants, and the
+//! message of a wait that ran out is built from the same record.
+
+use std::time::Duration;
+
+/// One bounded wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// What is waited for; it completes the sentence "Waited for …".
+    pub name: &'static str,
+    /// The longest wait.
+    pub limit: Duration,
+    /// Why this long and no longer.
+    pub why: &'static str,
+}
+
+macro_rules! deadlines {
+    ($($(#[$doc:meta])* $constant:ident = $limit:expr, $name:literal, $why:literal;)*) => {
+        $($(#[$doc])* pub const $constant: Deadline = Deadline { name: $name, limit: $limit, why: $why };)*
+
+        /// All of them, for the manual and for tests.
+        pub const ALL: &[Deadline] = &[$($constant),*];
+    };
+}
+
+deadlines! {
+    /// A connect to the control socket.
+    CONTROL_CONNECT = Duration::from_millis(250), "the control socket to accept",
+        "a local connect takes microseconds; only a full backlog or a stopped process makes it wait, and `list` must not";
+    /// A reply on the control socket.
+    SUPERVISOR_REPLY = Duration::from_secs(10), "the supervisor to reply",
+        "its owner task answers between two steps, none of which blocks; a host that swaps needs seconds";
+    /// A freshly started supervisor's control socket.
+    SUPERVISOR_SPAWN = Duration::from_secs(10), "the supervisor to open its control socket",
+        "it is our own executable and opens the socket first; seconds pass only on a loaded host";
+    /// The lock of a change of files.
+    EDIT_LOCK = Duration::from_secs(10), "another command to finish its change of the machine's files",
+        "such a change writes a few small files; a disk that grows takes seconds";
+    /// The lock of the directory of all machines.
+    STORE_LOCK = Duration::from_secs(20), "another command to finish its change of the list of machines",
+        "it is held for renames and for deleting leftovers; a large disk takes a slow file system seconds to free";
+    /// The run lock of a supervisor that is on its way in or out.
+    RUN_LOCK = Duration::from_secs(5), "another supervisor of the machine to come or go",
+        "between taking the lock and answering, and between its last answer and its end, it does nothing slow";
+    /// The thread of a link.
+    LINK_CLOSE = Duration::from_secs(2), "the link's thread to let go of its sockets",
+        "it only drops them";
+    /// The answer of a helper program that is only asked for facts.
+    PROBE = Duration::from_secs(2), "a probe of the host",
+        "an accelerator that works answers in under 100 ms, one that spins never does";
+    /// The VM process's monitor.
+    VM_SPAWN = Duration::from_secs(10), "the virtual machine's monitor to answer",
+        "the process opens it before the guest runs; a cold disk cache costs seconds";
+    /// A sign of life during a start, with hardware acceleration.
+    QUIET_ACCELERATED = Duration::from_mins(1), "a sign of life of the guest",
+        "no event, console byte or block read for a minute is no boot";
+    /// A sign of life during a start, under emulation.
+    QUIET_EMULATED = Duration::from_mins(4), "a sign of life of the emulated guest",
+        "emulation is ten to twenty times slower, and decompressing a kernel reads and prints nothing";
+    /// A whole start.
+    START_TOTAL = Duration::from_mins(15), "the machine to start",
+        "a first boot under emulation with a large image takes minutes; longer is a guest that only looks alive";
+    /// The agent's side of the hello.
+    HELLO = Duration::from_secs(10), "the guest to answer the hello",
+        "both ends are there; ten seconds cover a guest that runs its boot at the same time";
+    /// The engine's answer to `/_ping`.
+    ENGINE_PING = Duration::from_secs(30), "the engine to answer",
+        "the first request starts it by socket activation, which under emulation takes ten seconds and more";
+    /// The agent's orderly power-off.
+    AGENT_POWER_OFF = Duration::from_secs(90), "the guest to power off",
+        "systemd gives each unit 90 s to stop";
+    /// The power button, when the agent did not do.
+    ACPI_POWER_DOWN = Duration::from_secs(20), "the guest to follow the power button",
+        "the orderly way was tried already; this is for a guest without an agent";
+    /// The monitor's quit, after which the process is killed.
+    QUIT = Duration::from_secs(5), "the virtual machine to quit",
+        "it only closes its files";
+    /// The end of a killed process.
+    KILLED = Duration::from_secs(5), "a killed process to end",
+        "the kernel frees its memory first; only a process stuck in the kernel takes longer";
+    /// A whole stop, as the command that asked for it sees it.
+    STOP_TOTAL = Duration::from_secs(140), "the machine to stop",
+        "all rungs of the ladder one after another, and time for the supervisor to take its leave";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_wait_is_named_once_and_bounded() {
+        let names: BTreeSet<_> = ALL.iter().map(|deadline| deadline.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for deadline in ALL {
+            assert!(deadline.limit > Duration::ZERO, "{deadline:?}");
+            assert!(deadline.limit <= START_TOTAL.limit, "{deadline:?}");
+            assert!(!deadline.why.is_empty(), "{deadline:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_around_another_is_longer() {
+        assert!(STORE_LOCK.limit > EDIT_LOCK.limit);
+        assert!(START_TOTAL.limit > QUIET_EMULATED.limit);
+        let ladder = [
+            AGENT_POWER_OFF,
+            ACPI_POWER_DOWN,
+            QUIT,
+            KILLED,
+            LINK_CLOSE,
+            SUPERVISOR_REPLY,
+        ];
+        assert!(STOP_TOTAL.limit > ladder.iter().map(|rung| rung.limit).sum());
+        assert!(QUIET_EMULATED.limit > QUIET_ACCELERATED.limit);
+    }
+}

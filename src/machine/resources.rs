@@ -1,0 +1,322 @@
+//! What a machine gets of its host, with the defaults and the bounds.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Memory when none is asked for, in MiB.
+pub const DEFAULT_MEMORY_MIB: u64 = 2048;
+/// Disk when none is asked for, in GiB.
+pub const DEFAULT_DISK_GIB: u64 = 100;
+/// The least memory, in MiB. Less does not hold a kernel, systemd and an engine.
+pub const LEAST_MEMORY_MIB: u64 = 512;
+/// The least disk, in GiB.
+pub const LEAST_DISK_GIB: u64 = 1;
+/// The largest disk, in GiB (64 TiB). Larger is a slip of the finger, and its size in bytes must not overflow.
+pub const LARGEST_DISK_GIB: u64 = 64 * 1024;
+
+const GIB: u64 = 1 << 30;
+
+/// What a machine gets of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Disk in GiB.
+    pub disk_gib: u64,
+}
+
+/// What was asked for; what was not asked for gets its default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Virtual CPUs.
+    pub cpus: Option<u32>,
+    /// Memory in MiB.
+    pub memory_mib: Option<u64>,
+    /// Disk in GiB.
+    pub disk_gib: Option<u64>,
+}
+
+/// The host's side of the bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostResources {
+    /// Logical CPUs.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+}
+
+/// Why a machine cannot have what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ResourceError {
+    /// More memory than the host has.
+    #[error(
+        "requested amount of memory ({wanted} MB) greater than total system memory ({available} MB)"
+    )]
+    TooMuchMemory {
+        /// Asked for, in MiB.
+        wanted: u64,
+        /// The host's, in MiB.
+        available: u64,
+    },
+    /// More CPUs than the host has.
+    #[error("requested number of CPUs ({wanted}) greater than number of host CPUs ({available})")]
+    TooManyCpus {
+        /// Asked for.
+        wanted: u32,
+        /// The host's.
+        available: u32,
+    },
+    /// Less memory than a guest needs.
+    #[error("requested amount of memory ({wanted} MB) smaller than the minimum of {least} MB", least = LEAST_MEMORY_MIB)]
+    TooLittleMemory {
+        /// Asked for, in MiB.
+        wanted: u64,
+    },
+    /// No CPU.
+    #[error("requested number of CPUs (0) smaller than the minimum of 1")]
+    NoCpu,
+    /// A disk that can hold nothing, or is beyond what disk formats hold.
+    #[error(
+        "requested disk size ({wanted} GB) outside the range of {least} to {largest} GB",
+        least = LEAST_DISK_GIB, largest = LARGEST_DISK_GIB
+    )]
+    DiskOutOfRange {
+        /// Asked for, in GiB.
+        wanted: u64,
+    },
+    /// A disk smaller than what is to be on it.
+    #[error("requested disk size ({wanted} GB) smaller than the image ({image} GB)")]
+    DiskSmallerThanImage {
+        /// Asked for, in GiB.
+        wanted: u64,
+        /// The image's virtual size in GiB, rounded up.
+        image: u64,
+    },
+}
+
+impl ResourceError {
+    /// What the user can do about it.
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::TooMuchMemory { available, .. } => {
+                format!("give at most `--memory {available}`, in MiB")
+            }
+            Self::TooManyCpus { available, .. } => format!("give at most `--cpus {available}`"),
+            Self::TooLittleMemory { .. } => {
+                format!("give at least `--memory {LEAST_MEMORY_MIB}`, in MiB")
+            }
+            Self::NoCpu => "give at least `--cpus 1`".to_owned(),
+            Self::DiskOutOfRange { .. } => {
+                format!("`--disk-size` is in GiB; the default is {DEFAULT_DISK_GIB}")
+            }
+            Self::DiskSmallerThanImage { image, .. } => {
+                format!("give at least `--disk-size {image}`, in GiB")
+            }
+        };
+        vec![hint]
+    }
+}
+
+impl Resources {
+    /// Settles everything but the disk, in podman's order: memory, then CPUs.
+    ///
+    /// Whatever is not asked for gets its default: half of the host's CPUs, 2 GiB of memory, 100 GiB of disk.
+    pub fn settle(wish: &Wish, host: &HostResources) -> Result<Self, ResourceError> {
+        let settled = Self {
+            cpus: wish.cpus.unwrap_or_else(|| (host.cpus / 2).max(1)),
+            memory_mib: wish.memory_mib.unwrap_or(DEFAULT_MEMORY_MIB),
+            disk_gib: wish.disk_gib.unwrap_or(DEFAULT_DISK_GIB),
+        };
+        if settled.memory_mib > host.memory_mib {
+            return Err(ResourceError::TooMuchMemory {
+                wanted: settled.memory_mib,
+                available: host.memory_mib,
+            });
+        }
+        if settled.cpus > host.cpus {
+            return Err(ResourceError::TooManyCpus {
+                wanted: settled.cpus,
+                available: host.cpus,
+            });
+        }
+        settled.check_bounds()?;
+        Ok(settled)
+    }
+
+    /// The bounds that hold on every host; a file edited by hand is held to them too.
+    pub fn check_bounds(&self) -> Result<(), ResourceError> {
+        if self.memory_mib < LEAST_MEMORY_MIB {
+            return Err(ResourceError::TooLittleMemory {
+                wanted: self.memory_mib,
+            });
+        }
+        if self.cpus == 0 {
+            return Err(ResourceError::NoCpu);
+        }
+        if !(LEAST_DISK_GIB..=LARGEST_DISK_GIB).contains(&self.disk_gib) {
+            return Err(ResourceError::DiskOutOfRange {
+                wanted: self.disk_gib,
+            });
+        }
+        Ok(())
+    }
+
+    /// Fits the disk to the image that goes on it. A size that was asked for must hold the image; the default grows.
+    pub fn fit_disk(self, wish: &Wish, image_bytes: u64) -> Result<Self, ResourceError> {
+        let image = image_bytes.div_ceil(GIB);
+        let disk_gib = match wish.disk_gib {
+            Some(wanted) if wanted < image => {
+                return Err(ResourceError::DiskSmallerThanImage { wanted, image });
+            }
+            Some(wanted) => wanted,
+            None => self.disk_gib.max(image),
+        };
+        let fitted = Self { disk_gib, ..self };
+        fitted.check_bounds()?;
+        Ok(fitted)
+    }
+
+    /// The disk's size in bytes.
+    pub fn disk_bytes(&self) -> u64 {
+        self.disk_gib.saturating_mul(GIB)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOST: HostResources = HostResources {
+        cpus: 4,
+        memory_mib: 8000,
+    };
+
+    fn refusal(wish: Wish) -> String {
+        Resources::settle(&wish, &HOST).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_podmans() {
+        assert_eq!(
+            Resources::settle(&Wish::default(), &HOST),
+            Ok(Resources {
+                cpus: 2,
+                memory_mib: 2048,
+                disk_gib: 100
+            })
+        );
+        let small = HostResources {
+            cpus: 1,
+            memory_mib: 4096,
+        };
+        assert_eq!(Resources::settle(&Wish::default(), &small).unwrap().cpus, 1);
+    }
+
+    #[test]
+    fn texts_are_podmans_and_memory_comes_first() {
+        let wish = Wish {
+            cpus: Some(9),
+            memory_mib: Some(9000),
+            disk_gib: Some(0),
+        };
+        assert_eq!(
+            refusal(wish),
+            "requested amount of memory (9000 MB) greater than total system memory (8000 MB)"
+        );
+        assert_eq!(
+            refusal(Wish {
+                memory_mib: None,
+                ..wish
+            }),
+            "requested number of CPUs (9) greater than number of host CPUs (4)"
+        );
+    }
+
+    #[test]
+    fn the_default_memory_is_checked_too() {
+        let tiny = HostResources {
+            cpus: 1,
+            memory_mib: 1024,
+        };
+        assert!(matches!(
+            Resources::settle(&Wish::default(), &tiny),
+            Err(ResourceError::TooMuchMemory { wanted: 2048, .. })
+        ));
+    }
+
+    #[test]
+    fn nothing_and_too_much_are_refused() {
+        let wish = Wish::default();
+        assert!(
+            refusal(Wish {
+                cpus: Some(0),
+                ..wish
+            })
+            .contains("minimum of 1")
+        );
+        assert!(
+            refusal(Wish {
+                memory_mib: Some(511),
+                ..wish
+            })
+            .contains("minimum of 512")
+        );
+        for disk_gib in [0, LARGEST_DISK_GIB + 1, u64::MAX] {
+            assert!(
+                refusal(Wish {
+                    disk_gib: Some(disk_gib),
+                    ..wish
+                })
+                .contains("outside the range")
+            );
+        }
+    }
+
+    #[test]
+    fn a_disk_holds_its_image() {
+        let settled = Resources::settle(&Wish::default(), &HOST).unwrap();
+        let wish = Wish {
+            disk_gib: Some(10),
+            ..Wish::default()
+        };
+        assert_eq!(settled.fit_disk(&wish, 10 * GIB).unwrap().disk_gib, 10);
+        assert_eq!(
+            settled
+                .fit_disk(&wish, 10 * GIB + 1)
+                .unwrap_err()
+                .to_string(),
+            "requested disk size (10 GB) smaller than the image (11 GB)"
+        );
+        assert_eq!(
+            settled
+                .fit_disk(&Wish::default(), 120 * GIB)
+                .unwrap()
+                .disk_gib,
+            120
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_settled_fits_the_host(
+            cpus in proptest::option::of(any::<u32>()),
+            memory_mib in proptest::option::of(any::<u64>()),
+            disk_gib in proptest::option::of(any::<u64>()),
+            host_cpus in 1_u32..512, host_memory in 1_u64..1 << 40, image in any::<u64>(),
+        ) {
+            let wish = Wish { cpus, memory_mib, disk_gib };
+            let host = HostResources { cpus: host_cpus, memory_mib: host_memory };
+            if let Ok(settled) = Resources::settle(&wish, &host) {
+                prop_assert!((1..=host_cpus).contains(&settled.cpus));
+                prop_assert!((LEAST_MEMORY_MIB..=host_memory).contains(&settled.memory_mib));
+                if let Ok(fitted) = settled.fit_disk(&wish, image) {
+                    prop_assert!(fitted.disk_bytes() >= image);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! `rm`: removing a machine with all its files.
+//!
+//! In two steps, so that a user can be asked in between: [`plan`] says what would be deleted, [`remove`] does it. The
+//! second looks again, since a machine may have been started while the user thought.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use thiserror::Error;
+
+use crate::machine::{MachineName, Status};
+use crate::store::{MachineFiles, Store, StoreError};
+
+/// What would be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemovalPlan {
+    /// The machine.
+    pub name: MachineName,
+    /// Its files, as the removal knows them.
+    pub files: MachineFiles,
+    /// What it was doing.
+    pub status: Status,
+    /// Every file that would be deleted, sorted; the machine's directory is the last.
+    pub paths: Vec<PathBuf>,
+}
+
+/// Why a machine was not removed.
+#[derive(Debug, Error)]
+pub enum RemoveError {
+    /// There is no such machine, it cannot be read, or a file cannot be changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It runs, or it cannot be known that it does not.
+    #[error("running vm \"{name}\" cannot be destroyed")]
+    Running {
+        /// The machine.
+        name: MachineName,
+        /// What it is doing.
+        status: Status,
+    },
+    /// It had to be stopped first, and that failed.
+    #[error("Machine `{name}` could not be stopped, so it was not removed")]
+    Stop {
+        /// The machine.
+        name: MachineName,
+        /// Why it could not be stopped.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// It was stopped and runs all the same.
+    #[error("Machine `{name}` is {} after it was stopped, so it was not removed", status.word())]
+    StillRunning {
+        /// The machine.
+        name: MachineName,
+        /// What it is doing.
+        status: Status,
+    },
+    /// A thread of this program ended without an answer, which is an error of this program.
+    #[error("Removing machine `{name}` ended unexpectedly")]
+    Lost {
+        /// The machine.
+        name: MachineName,
+        /// How the thread ended.
+        source: tokio::task::JoinError,
+    },
+}
+
+impl RemoveError {
+    /// What the user can do about it.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Store(error) => error.hints(),
+            Self::Running { name, .. } => StoreError::InUse { name: name.clone() }.hints(),
+            Self::Stop { .. } | Self::StillRunning { .. } | Self::Lost { .. } => Vec::new(),
+        }
+    }
+}
+
+/// What would be removed. Without `force` the machine must be readable and stopped.
+pub fn plan(
+    store: &Store,
+    name: &str,
+    force: bool,
+    probe: impl Fn(&MachineFiles) -> Status,
+) -> Result<RemovalPlan, RemoveError> {
+    let not_found = |_| StoreError::NotFound {
+        name: name.to_owned(),
+    };
+    let name = MachineName::parse(name).map_err(not_found)?;
+    let files =
+        match store.load(&name) {
+            Ok(machine) => machine.files,
+            Err(
+                StoreError::Corrupt { .. } | StoreError::Newer { .. } | StoreError::Read { .. },
+            ) if force => store.files(&name)?,
+            Err(error) => return Err(error.into()),
+        };
+    let status = probe(&files);
+    refuse_running(&name, &status, force)?;
+    Ok(RemovalPlan {
+        paths: paths(&files)?,
+        name,
+        files,
+        status,
+    })
+}
+
+/// Removes what was planned. A machine that is not stopped is stopped first where `force` says so, else refused.
+pub async fn remove<E>(
+    store: &Store,
+    plan: &RemovalPlan,
+    force: bool,
+    probe: impl Fn(&MachineFiles) -> Status,
+    stop: impl AsyncFnOnce(&MachineFiles) -> Result<(), E>,
+) -> Result<(), RemoveError>
+where
+    E: Error + Send + Sync + 'static,
+{
+    let name = &plan.name;
+    let status = probe(&plan.files);
+    refuse_running(name, &status, force)?;
+    if !status.is_stopped() {
+        stop(&plan.files)
+            .await
+            .map_err(|source| RemoveError::Stop {
+                name: name.clone(),
+                source: Box::new(source),
+            })?;
+        let status = probe(&plan.files);
+        if !status.is_stopped() {
+            let name = name.clone();
+            return Err(RemoveError::StillRunning { name, status });
+        }
+    }
+    let (store, owned) = (store.clone(), name.clone());
+    tokio::task::spawn_blocking(move || store.edit(&owned)?.remove())
+        .await
+        .map_err(|source| RemoveError::Lost {
+            name: name.clone(),
+            source,
+        })??;
+    Ok(())
+}
+
+fn refuse_running(name: &MachineName, status: &Status, force: bool) -> Result<(), RemoveError> {
+    if force || status.is_stopped() {
+        Ok(())
+    } else {
+        Err(RemoveError::Running {
+            name: name.clone(),
+            status: status.clone(),
+        })
+    }
+}
+
+/// Every file of the machine that there is, its sockets wherever they are, and last its directory.
+fn paths(files: &MachineFiles) -> Result<Vec<PathBuf>, StoreError> {
+    let mut paths = Vec::new();
+    collect(files.directory(), &mut paths).map_err(|source| StoreError::Read { source })?;
+    let sockets = files.all_sockets().into_iter();
+    paths.extend(sockets.filter(|socket| socket.symlink_metadata().is_ok()));
+    paths.sort();
+    paths.dedup();
+    paths.push(files.directory().to_owned());
+    Ok(paths)
+}
+
+fn collect(directory: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), paths)?;
+        } else {
+            paths.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::store::testing::Bench;
+
+    #[derive(Debug, Error)]
+    #[error("It does not stop")]
+    struct Stubborn;
+
+    async fn never(_: &MachineFiles) -> Result<(), Stubborn> {
+        panic!("a stopped machine is not stopped");
+    }
+
+    fn stopped(_: &MachineFiles) -> Status {
+        Status::Stopped
+    }
+
+    #[tokio::test]
+    async fn the_plan_is_complete_and_what_is_planned_goes() {
+        let bench = Bench::new();
+        let machine = bench.make("dev");
+        fs::create_dir(machine.files.ssh_directory()).unwrap();
+        for file in [
+            machine.files.ssh_client_key(),
+            machine.files.seed(),
+            machine.files.api_socket(),
+            machine.files.directory().join("a-stranger"),
+        ] {
+            fs::write(file, "").unwrap();
+        }
+        let plan = plan(&bench.store, "dev", false, stopped).unwrap();
+        let shown: Vec<_> = plan
+            .paths
+            .iter()
+            .map(|path| path.strip_prefix(machine.files.directory()).unwrap())
+            .map(|path| path.to_str().unwrap().replace('\\', "/"))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "a-stranger",
+                "disk.qcow2",
+                "machine.toml",
+                "podman.sock",
+                "seed.img",
+                "ssh/id_ed25519",
+                ""
+            ]
+        );
+        remove(&bench.store, &plan, false, stopped, never)
+            .await
+            .unwrap();
+        assert!(plan.paths.iter().all(|path| !path.exists()));
+        assert_eq!(bench.hidden(), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn nothing_but_stopped_may_be_removed_without_force() {
+        let bench = Bench::new();
+        bench.make("dev");
+        let planned = plan(&bench.store, "dev", false, stopped).unwrap();
+        let statuses = [
+            Status::Starting,
+            Status::Running,
+            Status::Degraded {
+                reason: String::new(),
+            },
+            Status::Stopping,
+            Status::Unmanaged,
+            Status::Busy,
+        ];
+        for status in statuses {
+            let probe = |_: &MachineFiles| status.clone();
+            let text = "running vm \"dev\" cannot be destroyed";
+            let error = plan(&bench.store, "dev", false, probe).unwrap_err();
+            assert_eq!(error.to_string(), text, "{status:?}");
+            assert!(error.hints()[0].contains("machine stop dev"));
+            // Started while the user thought.
+            let error = remove(&bench.store, &planned, false, probe, never)
+                .await
+                .unwrap_err();
+            assert_eq!(error.to_string(), text, "{status:?}");
+        }
+        assert!(bench.store.find("dev").is_ok());
+    }
+
+    #[tokio::test]
+    async fn force_stops_first() {
+        let bench = Bench::new();
+        bench.make("dev");
+        let status = Cell::new(Status::Running);
+        let probe = |_: &MachineFiles| {
+            let now = status.replace(Status::Stopped);
+            status.set(now.clone());
+            now
+        };
+        let planned = plan(&bench.store, "dev", true, probe).unwrap();
+        let fails = async |_: &MachineFiles| Err(Stubborn);
+        let error = remove(&bench.store, &planned, true, probe, fails)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, RemoveError::Stop { .. }));
+        assert_eq!(error.source().unwrap().to_string(), "It does not stop");
+
+        let lies = async |_: &MachineFiles| Ok::<(), Stubborn>(());
+        let error = remove(&bench.store, &planned, true, probe, lies)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Machine `dev` is running after it was stopped, so it was not removed"
+        );
+        assert!(bench.store.find("dev").is_ok());
+
+        let stops = async |_: &MachineFiles| {
+            status.set(Status::Stopped);
+            Ok::<(), Stubborn>(())
+        };
+        remove(&bench.store, &planned, true, probe, stops)
+            .await
+            .unwrap();
+        assert!(bench.store.names().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_machine_goes_by_force() {
+        let bench = Bench::new();
+        for (text, content) in [("bad", "\u{0}"), ("newer", "format = \"2.0\"")] {
+            let machine = bench.make(text);
+            fs::write(machine.files.config(), content).unwrap();
+            assert!(plan(&bench.store, text, false, stopped).is_err());
+            let planned = plan(&bench.store, text, true, stopped).unwrap();
+            assert_eq!(planned.files, machine.files);
+            remove(&bench.store, &planned, true, stopped, never)
+                .await
+                .unwrap();
+        }
+        assert!(bench.store.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_that_is_not_there_is_an_error_also_by_force() {
+        let bench = Bench::new();
+        for text in ["gone", "no name", "../../etc"] {
+            let error = plan(&bench.store, text, true, stopped).unwrap_err();
+            assert_eq!(error.to_string(), format!("{text}: VM does not exist"));
+        }
+    }
+}

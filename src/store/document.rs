@@ -1,0 +1,210 @@
+//! `machine.toml` and `last-up`: from text and to text.
+//!
+//! The format is `MAJOR.MINOR`. A newer minor adds keys that an older program may pass over, so it is read; a newer
+//! major changes meaning, so it is refused. Nothing rewrites `machine.toml`, so keys of a newer program survive.
+
+use std::path::Path;
+
+use fs_err as fs;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{CorruptReason, MachineFiles, StoreError};
+use crate::machine::{MachineConfig, MachineName};
+
+/// The format that is written.
+const FORMAT: Format = Format { major: 1, minor: 0 };
+
+/// The version of a document's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Format {
+    major: u32,
+    minor: u32,
+}
+
+impl Format {
+    fn parse(text: &str) -> Option<Self> {
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten()
+        };
+        let (major, minor) = text.split_once('.')?;
+        let format = Self {
+            major: number(major)?,
+            minor: number(minor)?,
+        };
+        (format.major > 0).then_some(format)
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{}", self.major, self.minor)
+    }
+}
+
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+}
+
+/// Reads `machine.toml`.
+pub(super) fn parse(
+    name: &MachineName,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<MachineConfig, StoreError> {
+    let corrupt = |reason| StoreError::corrupt(name, path, reason);
+    let text = std::str::from_utf8(bytes).map_err(|_| corrupt(CorruptReason::NotText))?;
+    let header: Header = toml::from_str(text).map_err(|error| corrupt(error.into()))?;
+    let format = Format::parse(&header.format)
+        .ok_or_else(|| corrupt(CorruptReason::Format(header.format.clone())))?;
+    if format.major > FORMAT.major {
+        return Err(StoreError::Newer {
+            name: name.clone(),
+            path: path.to_owned(),
+            found: format.to_string(),
+            supported: FORMAT.to_string(),
+        });
+    }
+    let config: MachineConfig = toml::from_str(text).map_err(|error| corrupt(error.into()))?;
+    config.check().map_err(|error| corrupt(error.into()))?;
+    Ok(config)
+}
+
+/// Writes `machine.toml`.
+pub(super) fn render(config: &MachineConfig) -> Result<String, StoreError> {
+    let body = toml::to_string(config)
+        // All else in it is text and numbers.
+        .map_err(|_| StoreError::NotUnicode(config.sockets.clone()))?;
+    Ok(format!(
+        "# What was asked for when this machine was made. Memory is in MiB, the disk in GiB.\n\
+         # Edit it while the machine is stopped; `name`, `disk` and `sockets` have to stay.\n\
+         format = \"{FORMAT}\"\n{body}"
+    ))
+}
+
+/// When the machine was last up. The file decides nothing, so one that cannot be read means never.
+pub(super) fn read_last_up(files: &MachineFiles) -> Option<Timestamp> {
+    fs::read_to_string(files.last_up())
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{config, name};
+    use super::*;
+
+    const PATH: &str = "/m/dev/machine.toml";
+
+    fn read(text: &str) -> Result<MachineConfig, StoreError> {
+        parse(&name("dev"), Path::new(PATH), text.as_bytes())
+    }
+
+    fn golden(file: &str) -> String {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/store");
+        fs::read_to_string(folder.join(file)).unwrap()
+    }
+
+    fn chain(error: &StoreError) -> String {
+        let mut links = vec![error.to_string()];
+        let mut source = std::error::Error::source(error);
+        while let Some(error) = source {
+            links.push(error.to_string());
+            source = error.source();
+        }
+        links.join(
+            "
+",
+        )
+    }
+
+    #[test]
+    fn what_is_written_is_the_golden_file_and_is_read_back() {
+        let config = config("dev", "/m/dev");
+        let text = render(&config).unwrap();
+        assert_eq!(text, golden("machine-1.0.toml"));
+        assert_eq!(read(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn a_newer_minor_with_unknown_keys_is_read() {
+        let text = golden("newer-minor.toml");
+        assert!(text.contains("format = \"1.7\"") && text.contains("[future]"));
+        assert_eq!(read(&text).unwrap(), config("dev", "/m/dev"));
+    }
+
+    #[test]
+    fn a_newer_major_is_refused_with_both_numbers_whatever_else_it_holds() {
+        assert_eq!(
+            read(&golden("newer-major.toml")).unwrap_err().to_string(),
+            "Machine `dev` was made by a newer version of this program: \
+             `/m/dev/machine.toml` has format 2.0, this version reads 1.0"
+        );
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let cases = [
+            ("", "missing field `format`"),
+            ("format = 1", "invalid type"),
+            ("format = \"1\"", "format `1` is not two numbers"),
+            ("format = \"0.9\"", "format `0.9`"),
+            ("format = \"1.+1\"", "format `1.+1`"),
+            ("format = \"99999999999.0\"", "is not two numbers"),
+            ("format = \"1.0\"", "missing field `name`"),
+            ("\u{0}\u{1}", "does not parse"),
+        ];
+        for (text, expected) in cases {
+            let error = read(text).unwrap_err();
+            assert!(matches!(error, StoreError::Corrupt { .. }), "{text:?}");
+            assert!(
+                chain(&error).contains(expected),
+                "{text:?}: {}",
+                chain(&error)
+            );
+        }
+        let error = parse(&name("dev"), Path::new(PATH), b"\xff\xfe").unwrap_err();
+        assert!(chain(&error).contains("not UTF-8"));
+        for file in ["truncated.toml", "wrong-type.toml", "no-resources.toml"] {
+            let error = read(&golden(file)).unwrap_err();
+            assert!(
+                chain(&error).contains("does not parse"),
+                "{file}: {}",
+                chain(&error)
+            );
+        }
+    }
+
+    #[test]
+    fn nonsense_by_hand_is_found() {
+        let good = golden("machine-1.0.toml");
+        let edits = [
+            ("cpus = 2", "cpus = 0", "minimum of 1"),
+            ("memory_mib = 2048", "memory_mib = 5", "minimum of 512"),
+            ("disk_gib = 100", "disk_gib = 0", "outside the range"),
+            ("user = \"core\"", "user = \"a b\"", "invalid username"),
+            (
+                "sockets = \"/m/dev\"",
+                "sockets = \"m\"",
+                "not an absolute path",
+            ),
+            ("name = \"dev\"", "name = \"../x\"", "invalid name"),
+            (
+                "provider = \"qemu\"",
+                "provider = \"xen\"",
+                "unknown variant",
+            ),
+            ("uid = 1000", "uid = -1", "invalid value"),
+        ];
+        for (old, new, expected) in edits {
+            let edited = good.replace(old, new);
+            assert_ne!(edited, good, "{old}");
+            let error = read(&edited).unwrap_err();
+            assert!(chain(&error).contains(expected), "{new}: {}", chain(&error));
+        }
+    }
+}

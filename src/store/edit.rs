@@ -1,0 +1,220 @@
+//! Changing and removing a machine that exists.
+
+use std::io;
+
+use fs_err as fs;
+use jiff::Timestamp;
+use machine_host::atomic::{self, Access};
+use machine_host::lock::{FileLock, LockError};
+
+use super::draft::{random, testing_pause};
+use super::layout::Unfinished;
+use super::{MachineFiles, Store, StoreError, leftovers, sync_directory};
+use crate::machine::{MachineName, deadlines};
+
+/// The right to change the files of one machine. Others wait for it, so it is held for a change of files only, never
+/// while a guest boots or a user thinks.
+#[derive(Debug)]
+pub struct EditGuard {
+    store: Store,
+    name: MachineName,
+    files: MachineFiles,
+    lock: FileLock,
+}
+
+impl EditGuard {
+    pub(super) fn acquire(store: &Store, name: &MachineName) -> Result<Self, StoreError> {
+        if !store.exists(name)? {
+            return Err(StoreError::not_found(name.as_str()));
+        }
+        let path = store.places.machine(name).join("edit.lock");
+        let lock = match FileLock::acquire(&path, deadlines::EDIT_LOCK.limit) {
+            Ok(lock) => lock,
+            // It was removed while we waited.
+            Err(_) if !store.exists(name)? => return Err(StoreError::not_found(name.as_str())),
+            Err(source @ LockError::Held { .. }) => {
+                let name = name.clone();
+                return Err(StoreError::Locked { name, source });
+            }
+            Err(source) => return Err(StoreError::Lock { source }),
+        };
+        // Read under the lock: it may be another machine of this name than before the wait.
+        let files = store.files(name)?;
+        Ok(Self {
+            store: store.clone(),
+            name: name.clone(),
+            files,
+            lock,
+        })
+    }
+
+    /// The machine's files.
+    pub fn files(&self) -> &MachineFiles {
+        &self.files
+    }
+
+    /// Notes that the machine was up at that time.
+    pub fn record_last_up(&self, time: Timestamp) -> Result<(), StoreError> {
+        let text = format!("{time}\n");
+        atomic::write(&self.files.last_up(), text.as_bytes(), Access::Private)
+            .map_err(|source| self.write_error(source))
+    }
+
+    /// Removes the machine with all its files. One rename decides it; the deletion after that is finished by the next
+    /// command that changes something, should this one be killed.
+    ///
+    /// A supervisor that lives, or that is just starting, keeps the machine: its lock is taken too.
+    pub fn remove(self) -> Result<(), StoreError> {
+        let store_lock = self.store.lock()?;
+        leftovers::tidy(leftovers::clear(&self.store).map(drop));
+        let run_lock = FileLock::try_acquire(&self.files.run_lock())
+            .map_err(|source| StoreError::Lock { source })?
+            .ok_or_else(|| StoreError::InUse {
+                name: self.name.clone(),
+            })?;
+        let entry = Unfinished::removed_entry(&self.name, random(&self.name)?);
+        let removed = self.store.places.machines.join(entry);
+        let rename = || fs::rename(self.files.directory(), &removed);
+        testing_pause("removing");
+        match rename() {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                // Windows renames no directory with an open file in it. Whoever takes a lock in the short time until
+                // the next try makes it fail again, and the machine stays whole.
+                let name = self.name.clone();
+                drop(run_lock);
+                drop(self.lock);
+                rename_unlocked(&self.files, &removed)
+                    .map_err(|source| StoreError::Write { name, source })?;
+            }
+            Err(source) => return Err(self.write_error(source)),
+        }
+        testing_pause("removed");
+        sync_directory(&self.store.places.machines);
+        let sockets = leftovers::delete_short_sockets(&self.store, &self.name);
+        drop(store_lock);
+        let remains = |path: &std::path::Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Remains { path, source }
+        };
+        leftovers::delete(&removed).map_err(remains(&removed))?;
+        sockets.map_err(remains(&self.store.places.short_sockets(&self.name)))
+    }
+
+    fn write_error(&self, source: io::Error) -> StoreError {
+        StoreError::Write {
+            name: self.name.clone(),
+            source,
+        }
+    }
+}
+
+fn rename_unlocked(files: &MachineFiles, removed: &std::path::Path) -> io::Result<()> {
+    fs::rename(files.directory(), removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, name, open};
+    use super::super::{Store, layout};
+    use super::*;
+
+    #[test]
+    fn a_removed_machine_is_gone_with_all_its_files() {
+        let bench = Bench::new();
+        let machine = bench.make("dev");
+        fs::create_dir(machine.files.ssh_directory()).unwrap();
+        fs::write(machine.files.ssh_client_key(), "").unwrap();
+        bench.store.edit(&name("dev")).unwrap().remove().unwrap();
+        assert!(bench.store.names().unwrap().is_empty());
+        assert_eq!(bench.hidden(), [""; 0]);
+        assert!(matches!(
+            bench.store.edit(&name("dev")),
+            Err(StoreError::NotFound { .. })
+        ));
+        bench.make("dev");
+    }
+
+    #[test]
+    fn a_live_supervisor_keeps_its_machine() {
+        let bench = Bench::new();
+        let machine = bench.make("dev");
+        let _run = FileLock::try_acquire(&machine.files.run_lock())
+            .unwrap()
+            .unwrap();
+        let error = bench
+            .store
+            .edit(&name("dev"))
+            .unwrap()
+            .remove()
+            .unwrap_err();
+        assert_eq!(error.to_string(), "running vm \"dev\" cannot be destroyed");
+        assert_eq!(bench.store.load(&name("dev")).unwrap(), machine);
+    }
+
+    #[test]
+    fn an_unreadable_machine_can_be_removed() {
+        let bench = Bench::new();
+        let machine = bench.make("dev");
+        fs::remove_file(machine.files.config()).unwrap();
+        bench.store.edit(&name("dev")).unwrap().remove().unwrap();
+        assert!(bench.store.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_short_directory_goes_with_its_machine_and_a_foreign_one_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let mut store: Store = open(root.path());
+        store.places.machines = root.path().join("d".repeat(90)).join("machines");
+        let machine = super::super::testing::make(&store, "dev");
+        assert!(
+            machine
+                .files
+                .sockets()
+                .starts_with(&store.places.short_sockets)
+        );
+        assert!(machine.files.sockets().is_dir());
+
+        // Edited by hand: we delete nothing that we did not make.
+        let foreign = root.path().join("precious");
+        fs::create_dir(&foreign).unwrap();
+        let text = fs::read_to_string(machine.files.config()).unwrap();
+        let quoted = |path: &std::path::Path| format!("{:?}", path.display().to_string());
+        let edited = text.replace(&quoted(machine.files.sockets()), &quoted(&foreign));
+        fs::write(machine.files.config(), edited).unwrap();
+
+        store.edit(&name("dev")).unwrap().remove().unwrap();
+        assert!(!machine.files.sockets().exists());
+        assert!(foreign.is_dir());
+    }
+
+    #[test]
+    fn last_up_is_kept() {
+        let bench = Bench::new();
+        bench.make("dev");
+        let time = "2026-06-11T08:00:00.5Z".parse().unwrap();
+        bench
+            .store
+            .edit(&name("dev"))
+            .unwrap()
+            .record_last_up(time)
+            .unwrap();
+        let machine = bench.store.load(&name("dev")).unwrap();
+        assert_eq!(machine.last_up(), Some(time));
+        fs::write(machine.files.last_up(), "yesterday").unwrap();
+        assert_eq!(machine.last_up(), None);
+    }
+
+    #[test]
+    fn the_lock_is_where_the_layout_says() {
+        let bench = Bench::new();
+        let machine = bench.make("dev");
+        let _guard = bench.store.edit(&name("dev")).unwrap();
+        assert!(
+            FileLock::try_acquire(&machine.files.edit_lock())
+                .unwrap()
+                .is_none()
+        );
+        assert_eq!(machine.files.config().file_name().unwrap(), layout::CONFIG);
+    }
+}

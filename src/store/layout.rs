@@ -1,0 +1,329 @@
+//! Every file name of the store, in one place, and the rule for the length of sockets' paths.
+//!
+//! ```text
+//! <data>/machines/
+//!   .lock                       the store's lock
+//!   .NAME.new-<16 hex>/         a machine that is being made
+//!   .NAME.new-<16 hex>.lock     held by the command that makes it
+//!   .NAME.removed-<16 hex>/     a machine that was removed and is being deleted
+//!   NAME/                       a machine: see MachineFiles
+//! <short sockets>/<8 hex>/      the sockets of a machine whose own directory has too long a path
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::machine::{DiskFormat, MachineName};
+use crate::store::StoreError;
+
+/// The longest path of a Unix socket that every system takes (macOS: 104 bytes with the zero at the end).
+pub const LONGEST_SOCKET_PATH: usize = 103;
+/// No socket of a machine has a longer file name. It leaves room for names to come, since the directory of the sockets
+/// is chosen once, when the machine is made.
+pub const LONGEST_SOCKET_NAME: usize = 24;
+/// What was asked for; its presence makes the directory a complete machine.
+pub const CONFIG: &str = "machine.toml";
+
+/// The files of one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineFiles {
+    directory: PathBuf,
+    sockets: PathBuf,
+}
+
+macro_rules! files {
+    ($base:ident: $($(#[$doc:meta])* $method:ident = $name:literal;)*) => {
+        $($(#[$doc])* pub fn $method(&self) -> PathBuf { self.$base.join($name) })*
+    };
+}
+
+impl MachineFiles {
+    /// The files of a machine with this directory, and with its sockets in that one.
+    pub fn new(directory: PathBuf, sockets: PathBuf) -> Self {
+        Self { directory, sockets }
+    }
+
+    /// The machine's directory (0700).
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The directory of the sockets (0700): the machine's own, or a short one. It may be missing while the machine is
+    /// stopped; who opens sockets makes it first.
+    pub fn sockets(&self) -> &Path {
+        &self.sockets
+    }
+
+    /// What was asked for.
+    pub fn config(&self) -> PathBuf {
+        self.directory.join(CONFIG)
+    }
+
+    /// The disk with the operating system.
+    pub fn os_disk(&self, format: DiskFormat) -> PathBuf {
+        self.directory.join(match format {
+            DiskFormat::Qcow2 => "disk.qcow2",
+            DiskFormat::Raw => "disk.raw",
+        })
+    }
+
+    /// The directory of the SSH keys (0700).
+    pub fn ssh_directory(&self) -> PathBuf {
+        self.directory.join("ssh")
+    }
+
+    files! { directory:
+        /// The read-only disk with the agent and the parameters of this boot (0600). Made anew by every start.
+        seed = "seed.img";
+        /// The guest's first-boot configuration (0600).
+        ignition = "ignition.json";
+        /// What host and guest prove themselves with (0600, hexadecimal).
+        secret = "secret";
+        /// The user's key to the guest (0600).
+        ssh_client_key = "ssh/id_ed25519";
+        /// Its public half.
+        ssh_client_public_key = "ssh/id_ed25519.pub";
+        /// The guest's host key (0600), made on the host.
+        ssh_host_key = "ssh/host_ed25519";
+        /// Its public half.
+        ssh_host_public_key = "ssh/host_ed25519.pub";
+        /// The guest's host key as SSH clients want it.
+        known_hosts = "ssh/known_hosts";
+        /// What happened, as JSON lines.
+        events = "events.jsonl";
+        /// What the guest printed on its console.
+        console_log = "console.log";
+        /// The journal of a first boot that failed inside the initramfs.
+        guest_journal = "first-boot-journal.log";
+        /// What the supervisor says about itself.
+        supervisor_log = "supervisor.log";
+        /// What the VM process printed.
+        vm_log = "vm.log";
+        /// Held for the short time of a change of these files.
+        edit_lock = "edit.lock";
+        /// Held by the supervisor for life.
+        run_lock = "run.lock";
+        /// The VM process, to find one that outlived its supervisor.
+        vm_record = "vm.json";
+        /// When the machine was last up.
+        last_up = "last-up";
+    }
+
+    files! { sockets:
+        /// The supervisor's control socket.
+        control_socket = "control.sock";
+        /// The engine's API.
+        api_socket = "podman.sock";
+        /// QEMU's monitor.
+        qmp_socket = "qmp.sock";
+        /// The host's end of the carrier to the agent.
+        link_socket = "link.sock";
+    }
+
+    /// All sockets.
+    pub fn all_sockets(&self) -> [PathBuf; 4] {
+        [
+            self.control_socket(),
+            self.api_socket(),
+            self.qmp_socket(),
+            self.link_socket(),
+        ]
+    }
+}
+
+/// Where the store's directories are.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    pub(super) machines: PathBuf,
+    pub(super) short_sockets: PathBuf,
+}
+
+impl Places {
+    /// The lock of the list of machines.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.machines.join(".lock")
+    }
+
+    pub(super) fn machine(&self, name: &MachineName) -> PathBuf {
+        self.machines.join(name.as_str())
+    }
+
+    /// The directory of a machine's sockets: its own, or a short one where their paths would be too long.
+    pub(super) fn sockets(&self, name: &MachineName) -> Result<PathBuf, StoreError> {
+        let own = self.machine(name);
+        if fits(&own) {
+            return Ok(own);
+        }
+        let short = self.short_sockets(name);
+        if fits(&short) {
+            return Ok(short);
+        }
+        Err(StoreError::SocketPathTooLong {
+            length: socket_path_length(&short),
+            directory: short,
+        })
+    }
+
+    /// `<short sockets>/<8 hex>`: the same for the same machine, another for another.
+    pub(super) fn short_sockets(&self, name: &MachineName) -> PathBuf {
+        let directory = self.machine(name);
+        let digest = Sha256::digest(directory.as_os_str().as_encoded_bytes());
+        let [a, b, c, d, ..] = digest.0;
+        let number = u32::from_be_bytes([a, b, c, d]);
+        self.short_sockets.join(format!("{number:08x}"))
+    }
+}
+
+fn socket_path_length(directory: &Path) -> usize {
+    directory.as_os_str().len() + 1 + LONGEST_SOCKET_NAME
+}
+
+fn fits(directory: &Path) -> bool {
+    socket_path_length(directory) <= LONGEST_SOCKET_PATH
+}
+
+/// A directory entry that is not yet or no longer a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unfinished {
+    /// Being made, or left by a command that was killed while making it. This is the directory's name; its lock has
+    /// [`LOCK_SUFFIX`] behind it.
+    New { name: MachineName, entry: String },
+    /// Removed, and not yet deleted.
+    Removed { name: MachineName, entry: String },
+}
+
+const NEW: &str = ".new-";
+const REMOVED: &str = ".removed-";
+/// What the lock of a machine that is being made has behind the directory's name.
+pub(super) const LOCK_SUFFIX: &str = ".lock";
+
+impl Unfinished {
+    /// A fresh name for a machine that is being made.
+    pub(super) fn new_entry(name: &MachineName, random: u64) -> String {
+        format!(".{name}{NEW}{random:016x}")
+    }
+
+    /// A fresh name for a machine that is removed.
+    pub(super) fn removed_entry(name: &MachineName, random: u64) -> String {
+        format!(".{name}{REMOVED}{random:016x}")
+    }
+
+    /// What an entry of the directory of machines is, unless it is a machine or foreign.
+    pub(super) fn parse(entry: &str) -> Option<Self> {
+        let directory = entry.strip_suffix(LOCK_SUFFIX).unwrap_or(entry);
+        let (rest, random) = directory.strip_prefix('.')?.rsplit_once('-')?;
+        let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if random.len() != 16 || !random.bytes().all(hexadecimal) {
+            return None;
+        }
+        let named = |suffix: &str| {
+            let name = rest.strip_suffix(suffix.trim_end_matches('-'))?;
+            MachineName::parse(name).ok()
+        };
+        let entry = directory.to_owned();
+        if let Some(name) = named(NEW) {
+            Some(Self::New { name, entry })
+        } else {
+            named(REMOVED).map(|name| Self::Removed { name, entry })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn places(machines: &str, short: &str) -> Places {
+        Places {
+            machines: PathBuf::from(machines),
+            short_sockets: PathBuf::from(short),
+        }
+    }
+
+    fn name(text: &str) -> MachineName {
+        MachineName::parse(text).unwrap()
+    }
+
+    #[test]
+    fn socket_names_keep_their_promise() {
+        let files = MachineFiles::new(PathBuf::from("d"), PathBuf::from("s"));
+        for socket in files.all_sockets() {
+            let length = socket.file_name().unwrap().len();
+            assert!(length <= LONGEST_SOCKET_NAME, "{}", socket.display());
+            assert_eq!(socket.parent(), Some(Path::new("s")));
+        }
+    }
+
+    #[test]
+    fn long_paths_get_a_short_directory_of_their_own() {
+        let home = "/home/u/.machine";
+        let near = places("/home/u/.local/share/machine/machines", home);
+        assert_eq!(
+            near.sockets(&name("dev")).unwrap(),
+            near.machine(&name("dev"))
+        );
+
+        let deep = places(&format!("/{}/machines", "d".repeat(80)), home);
+        let one = deep.sockets(&name("dev")).unwrap();
+        assert_eq!(one.parent(), Some(Path::new(home)));
+        assert_eq!(one.file_name().unwrap().len(), 8);
+        assert_eq!(one, deep.sockets(&name("dev")).unwrap());
+        assert_ne!(one, deep.sockets(&name("dev2")).unwrap());
+
+        let hopeless = places(
+            &deep.machines.display().to_string(),
+            &format!("/{}", "s".repeat(80)),
+        );
+        let error = hopeless.sockets(&name("dev")).unwrap_err();
+        assert!(
+            matches!(error, StoreError::SocketPathTooLong { length: 115, .. }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn the_limit_is_exact() {
+        let longest = LONGEST_SOCKET_PATH - LONGEST_SOCKET_NAME - 1;
+        for (length, own) in [(longest, true), (longest + 1, false)] {
+            let machines = format!("/{}", "m".repeat(length - "/".len() - "/dev".len()));
+            let places = places(&machines, "/s");
+            let sockets = places.sockets(&name("dev")).unwrap();
+            assert_eq!(sockets == places.machine(&name("dev")), own, "{length}");
+        }
+    }
+
+    #[test]
+    fn foreign_entries_are_left_alone() {
+        for entry in [
+            ".lock",
+            ".git",
+            "dev",
+            ".dev.new-12",
+            ".dev.new-0123456789abcdeg",
+            ".dev.old-0123456789abcdef",
+            "dev.new-0123456789abcdef",
+            "..new-0123456789abcdef",
+        ] {
+            assert_eq!(Unfinished::parse(entry), None, "{entry}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_named_is_recognised(text in "[a-zA-Z0-9][a-zA-Z0-9_.-]{0,29}", random: u64) {
+            prop_assume!(MachineName::parse(&text).is_ok());
+            let name = name(&text);
+            let entry = Unfinished::new_entry(&name, random);
+            prop_assert!(MachineName::parse(&entry).is_err(), "never taken for a machine");
+            let new = Some(Unfinished::New { name: name.clone(), entry: entry.clone() });
+            prop_assert_eq!(Unfinished::parse(&entry), new.clone());
+            prop_assert_eq!(Unfinished::parse(&format!("{entry}{LOCK_SUFFIX}")), new);
+            let entry = Unfinished::removed_entry(&name, random);
+            let removed = Some(Unfinished::Removed { name, entry: entry.clone() });
+            prop_assert_eq!(Unfinished::parse(&entry), removed);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Clearing away what a killed command left.
+
+use std::io;
+use std::path::Path;
+
+use fs_err as fs;
+use machine_host::lock::FileLock;
+use tracing::warn;
+
+use super::layout::{LOCK_SUFFIX, Unfinished};
+use super::{Store, StoreError};
+use crate::machine::MachineName;
+
+/// Clears away the leftovers and returns the drafts that are alive. The caller holds the store's lock.
+///
+/// What cannot be deleted is only logged: it is in nobody's way.
+pub(super) fn clear(store: &Store) -> Result<Vec<Unfinished>, StoreError> {
+    let read = |source| StoreError::Read { source };
+    let mut alive = Vec::new();
+    for entry in fs::read_dir(&store.places.machines).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        let Some(unfinished) = entry.file_name().to_str().and_then(Unfinished::parse) else {
+            continue;
+        };
+        let name = match &unfinished {
+            Unfinished::New { name, entry } => {
+                let directory = store.places.machines.join(entry);
+                let path = store.places.machines.join(format!("{entry}{LOCK_SUFFIX}"));
+                match FileLock::try_acquire(&path) {
+                    Ok(Some(_lock)) => {
+                        tidy(delete(&directory).and_then(|()| delete_file(&path)));
+                    }
+                    Ok(None) => {
+                        if !alive.contains(&unfinished) {
+                            alive.push(unfinished);
+                        }
+                        continue;
+                    }
+                    Err(error) => {
+                        warn!(?error, "a leftover could not be locked");
+                        continue;
+                    }
+                }
+                name
+            }
+            Unfinished::Removed { name, entry } => {
+                tidy(delete(&store.places.machines.join(entry)));
+                name
+            }
+        };
+        tidy(delete_short_sockets(store, name));
+    }
+    Ok(alive)
+}
+
+/// Deletes the short directory of a machine's sockets, unless there is such a machine. The caller holds the store's
+/// lock, so none appears meanwhile.
+pub(super) fn delete_short_sockets(store: &Store, name: &MachineName) -> io::Result<()> {
+    if fs::symlink_metadata(store.places.machine(name)).is_ok() {
+        return Ok(());
+    }
+    delete(&store.places.short_sockets(name))
+}
+
+/// Deletes a directory with all that is in it; it may be gone already, or be going.
+pub(super) fn delete(directory: &Path) -> io::Result<()> {
+    absent_is_fine(fs::remove_dir_all(directory))
+}
+
+/// Deletes a file that may be gone already.
+pub(super) fn delete_file(path: &Path) -> io::Result<()> {
+    absent_is_fine(fs::remove_file(path))
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// What cannot be cleared away now is left to the next change.
+pub(super) fn tidy<E: std::fmt::Debug>(result: Result<(), E>) {
+    if let Err(error) = result {
+        warn!(?error, "a leftover could not be cleared away");
+    }
+}
