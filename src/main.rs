@@ -1,3 +1,7 @@
 //! The `machine` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    machine::cli::run(std::env::args_os())
+}

@@ -6,3 +6,5 @@
 pub mod inspect;
 pub mod list;
 pub mod rm;
+pub mod start;
+pub mod stop;

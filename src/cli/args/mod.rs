@@ -1,0 +1,88 @@
+//! The grammar of the command line, and nothing else: types for clap, one file a command.
+//!
+//! Flags and names mix freely, a flag given twice means its last value, and a missing or empty name is the default
+//! machine's, as with podman. Names are lists here so that too many of them get podman's words ([`usage`]).
+
+pub mod init;
+pub mod inspect;
+pub mod list;
+pub mod rm;
+pub mod start;
+pub mod stop;
+pub mod supervise;
+pub mod usage;
+pub mod values;
+
+use clap::{Parser, Subcommand};
+
+/// Name of the program in help and errors.
+pub const PROGRAM: &str = "machine";
+/// The machine that is meant where no name is given.
+pub const DEFAULT_NAME: &str = "podman-machine-default";
+
+/// Last line of the help of a command that takes a name.
+const DEFAULT_HELP: &str = "Without NAME the machine is podman-machine-default.";
+
+/// Run Linux virtual machines with a container engine that behaves as if it were local
+#[derive(Debug, Parser)]
+#[command(
+    name = PROGRAM,
+    version = concat!("version ", env!("CARGO_PKG_VERSION")),
+    override_usage = "machine [options] COMMAND",
+    max_term_width = 80,
+    args_override_self = true
+)]
+pub struct Cli {
+    /// Log messages from this level on
+    #[arg(
+        long,
+        global = true,
+        display_order = 100,
+        value_name = "LEVEL",
+        default_value = "warn",
+        hide_default_value = true,
+        value_parser = values::log_level,
+        help = "Log messages from this level on: trace, debug, info, warn, error"
+    )]
+    pub log_level: values::LogLevel,
+
+    /// Log more, as --log-level=debug
+    #[arg(short, long, display_order = 101)]
+    pub verbose: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands, in the order of the help.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Initialize a virtual machine
+    Init(init::InitArgs),
+    /// Start an existing machine
+    Start(start::StartArgs),
+    /// Stop an existing machine
+    Stop(stop::StopArgs),
+    /// Remove an existing machine
+    Rm(rm::RmArgs),
+    /// List machines
+    #[command(visible_alias = "ls")]
+    List(list::ListArgs),
+    /// Inspect existing machines
+    Inspect(inspect::InspectArgs),
+    /// Own a running machine
+    #[command(hide = true)]
+    Supervise(supervise::SuperviseArgs),
+}
+
+/// The machine that was named: the first name, or the default where there is none or an empty one.
+pub fn name_or_default(names: &[String]) -> &str {
+    match names.first() {
+        Some(name) if !name.is_empty() => name,
+        _ => DEFAULT_NAME,
+    }
+}
+
+#[cfg(test)]
+mod tests;

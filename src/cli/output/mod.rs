@@ -1,0 +1,10 @@
+//! What the user sees: the printer, tables, JSON, units and `--format`.
+
+pub mod format;
+pub mod gotemplate;
+pub mod gotime;
+pub mod json;
+pub mod printer;
+pub mod reports;
+pub mod table;
+pub mod units;
