@@ -1,5 +1,10 @@
 //! Files on Windows.
 
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "the same signatures on every system"
+)]
+
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
