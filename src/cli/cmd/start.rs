@@ -1,7 +1,7 @@
 //! `machine start`.
 
-use std::path::PathBuf;
-
+use super::Session;
+use super::seam::{self, Started};
 use crate::cli::args::name_or_default;
 use crate::cli::args::start::StartArgs;
 use crate::cli::error::CommandError;
@@ -9,32 +9,37 @@ use crate::cli::output::printer::{Printer, Verbosity};
 use crate::cli::progress::Phases;
 use crate::cli::texts;
 
-/// What the last words of a start need to know.
-#[derive(Debug)]
-pub(super) struct Started {
-    /// Socket or pipe of the API.
-    pub(super) api: PathBuf,
-    /// The API is that of root's engine.
-    pub(super) rootful: bool,
-}
-
-pub(super) async fn run(args: &StartArgs, printer: &Printer) -> Result<(), CommandError> {
+pub(super) async fn run(args: &StartArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let verbosity = if args.quiet {
         Verbosity::Quiet
     } else {
         Verbosity::Normal
     };
-    let printer = printer.with_verbosity(verbosity);
-    start(name_or_default(&args.names), !args.no_info, &printer).await
+    let printer = session.printer.with_verbosity(verbosity);
+    start(
+        name_or_default(&args.names),
+        !args.no_info,
+        session,
+        &printer,
+    )
+    .await
 }
 
 /// Starts the machine and prints podman's lines; `init --now` comes here as well.
-pub(super) async fn start(name: &str, tips: bool, printer: &Printer) -> Result<(), CommandError> {
+pub(super) async fn start(
+    name: &str,
+    tips: bool,
+    session: &Session<'_>,
+    printer: &Printer,
+) -> Result<(), CommandError> {
+    // An unknown machine is an error before anything is said.
+    seam::files(&session.store, name)?;
     if !printer.is_quiet() {
         printer.stdout(&texts::starting(name));
     }
     let mut phases = Phases::new(printer);
-    let started = bring_up(name, &mut phases).await;
+    let work = seam::start(&session.store, name, &mut phases);
+    let started = session.interrupt.guard(work).await;
     phases.finish();
     printer.stdout(&last_words(name, &started?, tips && !printer.is_quiet()));
     Ok(())
@@ -53,15 +58,13 @@ fn last_words(name: &str, started: &Started, tips: bool) -> String {
     text
 }
 
-/// Brings the machine up and tells its phases.
-#[expect(clippy::unused_async, reason = "nothing to wait for yet")]
-async fn bring_up(name: &str, _phases: &mut Phases) -> Result<Started, CommandError> {
-    Err(CommandError::new(format!("{name}: VM does not exist")))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::cli::cmd::testing;
+    use crate::store::testing::Bench;
 
     fn words(rootful: bool, tips: bool) -> String {
         let api = PathBuf::from("/m/vm/podman.sock");
@@ -81,5 +84,19 @@ mod tests {
         let rootless = words(false, true);
         assert_eq!(rootless, texts::rootless("vm") + &rootful);
         assert!(rootful.ends_with(LAST));
+    }
+
+    #[test]
+    fn an_unknown_machine_says_nothing_but_its_error() {
+        let bench = Bench::new();
+        let (result, captured) = testing::run(&bench, "", async |session| {
+            start("vm", true, session, session.printer).await
+        });
+        let error = result.expect_err("there is no machine");
+        assert!(
+            error.starts_with("Error: vm: VM does not exist\nhint: "),
+            "{error}"
+        );
+        assert_eq!(captured.stdout, "");
     }
 }

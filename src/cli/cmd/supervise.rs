@@ -1,13 +1,11 @@
 //! `machine supervise`: the process that owns a running machine.
 
+use super::{Session, seam};
 use crate::cli::args::supervise::SuperviseArgs;
 use crate::cli::error::CommandError;
-use crate::cli::output::printer::Printer;
+use crate::machine::MachineName;
 
-#[expect(clippy::unused_async, reason = "nothing to wait for yet")]
-pub(super) async fn run(args: &SuperviseArgs, _printer: &Printer) -> Result<(), CommandError> {
-    Err(CommandError::new(format!(
-        "{}: VM does not exist",
-        args.name
-    )))
+pub(super) async fn run(args: &SuperviseArgs, session: &Session<'_>) -> Result<(), CommandError> {
+    let name = MachineName::parse(&args.name)?;
+    seam::supervise(&session.store, &name).await
 }
