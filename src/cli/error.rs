@@ -12,11 +12,22 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
+use machine_host::directories::DirectoryError;
+
+use super::output::gotemplate::TemplateError;
+use crate::machine::name::NameError;
+use crate::ops::init::InitError;
+use crate::ops::rm::RemoveError;
+use crate::ops::stop::StopError;
+use crate::provider::ProviderError;
+use crate::store::StoreError;
+use crate::supervisor::SuperviseError;
 
 /// Exit code of every failure, podman's.
 pub const FAILURE: u8 = 125;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
 /// Why a command failed, and what the user can do about it.
@@ -25,6 +36,7 @@ pub struct CommandError {
     /// The message and its causes; never empty.
     message: String,
     causes: Vec<String>,
+    detail: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -34,27 +46,31 @@ impl CommandError {
         Self {
             message: message.into(),
             causes: Vec::new(),
+            detail: Vec::new(),
             hints: Vec::new(),
         }
     }
 
     /// `error` with all its causes.
     pub fn from_error(error: &(dyn Error + 'static)) -> Self {
-        let mut command_error = Self::new(error.to_string());
-        let mut cause = error.source();
+        Self::new(error.to_string()).with_causes(error.source())
+    }
+
+    /// A message of the command line's own about `error`.
+    pub fn caused_by(message: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
+        Self::new(message).with_causes(Some(error))
+    }
+
+    fn with_causes(mut self, mut cause: Option<&(dyn Error + 'static)>) -> Self {
         while let Some(error) = cause {
             let text = error.to_string();
             // A transparent error says what its cause says.
-            let said = command_error
-                .causes
-                .last()
-                .unwrap_or(&command_error.message);
-            if *said != text {
-                command_error.causes.push(text);
+            if *self.causes.last().unwrap_or(&self.message) != text {
+                self.causes.push(text);
             }
             cause = error.source();
         }
-        command_error
+        self
     }
 
     /// Adds a hint, unless it is there already.
@@ -73,21 +89,33 @@ impl CommandError {
         hints.into_iter().fold(self, Self::with_hint)
     }
 
-    /// Adds lines that explain the error.
+    /// Adds lines that explain the error, each printed as it is below the causes.
     #[must_use]
-    pub fn with_causes(mut self, causes: impl IntoIterator<Item = String>) -> Self {
-        self.causes.extend(causes);
+    pub fn with_detail(mut self, detail: impl IntoIterator<Item = String>) -> Self {
+        self.detail.extend(detail);
         self
     }
 
     /// The text for standard error.
     pub fn render(&self) -> String {
-        let mut text = format!("{ERROR}Error:{ERROR:#} {}\n", self.message);
+        self.render_as(ERROR, "Error:")
+    }
+
+    /// The text for standard error where the command goes on.
+    pub fn render_warning(&self) -> String {
+        self.render_as(WARNING, "Warning:")
+    }
+
+    fn render_as(&self, style: Style, label: &str) -> String {
+        let mut text = format!("{style}{label}{style:#} {}\n", self.message);
         for cause in &self.causes {
             // A cause of several lines stays under its first one.
             let cause = cause.replace('\n', "\n    ");
             // Writing to a String cannot fail.
             let _ = writeln!(text, "  caused by: {cause}");
+        }
+        for line in &self.detail {
+            let _ = writeln!(text, "  {line}");
         }
         for hint in &self.hints {
             let _ = writeln!(text, "{HINT}hint:{HINT:#} {hint}");
@@ -96,16 +124,25 @@ impl CommandError {
     }
 }
 
-impl From<crate::cli::output::gotemplate::TemplateError> for CommandError {
-    fn from(error: crate::cli::output::gotemplate::TemplateError) -> Self {
-        Self::from_error(&error)
-    }
+/// Library errors say themselves what to hint at.
+macro_rules! from_errors {
+    (with hints: $($hinting:ty),*; without: $($plain:ty),* $(,)?) => {
+        $(impl From<$hinting> for CommandError {
+            fn from(error: $hinting) -> Self {
+                Self::from_error(&error).with_hints(error.hints())
+            }
+        })*
+        $(impl From<$plain> for CommandError {
+            fn from(error: $plain) -> Self {
+                Self::from_error(&error)
+            }
+        })*
+    };
 }
 
-impl From<serde_json::Error> for CommandError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::from_error(&error)
-    }
+from_errors! {
+    with hints: InitError, ProviderError, RemoveError, StopError, StoreError;
+    without: DirectoryError, NameError, SuperviseError, TemplateError, serde_json::Error, std::io::Error,
 }
 
 #[cfg(test)]

@@ -34,11 +34,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let printer = Printer::real();
     let result = parse(&words, &printer)
         .and_then(|command| command.map_or(Ok(()), |command| execute(command, &printer)))
-        .and_then(|()| {
-            printer
-                .finish()
-                .map_err(|error| CommandError::from_error(&error))
-        });
+        .and_then(|()| Ok(printer.finish()?));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -77,7 +73,6 @@ fn parse(words: &[OsString], printer: &Printer) -> Result<Option<Command>, Comma
 fn execute(command: Command, printer: &Printer) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(|error| CommandError::from_error(&error))?;
+        .build()?;
     runtime.block_on(Box::pin(cmd::run(command, printer)))
 }

@@ -1,12 +1,19 @@
 //! What the commands say on standard output, in podman's words.
 
+use crate::machine::MachineName;
+
 /// Behind the name of a command, nothing for the default machine.
 fn suffix(name: &str) -> String {
-    if name == super::args::DEFAULT_NAME {
+    if name == MachineName::DEFAULT {
         String::new()
     } else {
         format!(" {name}")
     }
+}
+
+/// The image of an `init`.
+pub fn image(description: &str) -> String {
+    format!("Image: {description}\n")
 }
 
 /// The end of a successful `init`.

@@ -3,16 +3,13 @@
 use crate::machine::deadlines;
 use crate::machine::name::MachineName;
 use crate::ops::start::{StartError, start};
-use crate::store::{Store, StoreError};
+use crate::store::{MachineFiles, Store};
 use crate::supervisor::client::{self, ClientError};
 use crate::supervisor::control::Reply;
 
 /// Why a machine was not stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
-    /// The machine cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// The supervisor cannot be talked to.
     #[error("unable to stop \"{name}\"")]
     Client {
@@ -49,7 +46,6 @@ impl StopError {
     /// What to do next.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::Store(error) => error.hints(),
             Self::TooSlow {
                 vm_pid: Some(pid), ..
             } => vec![format!(
@@ -63,8 +59,14 @@ impl StopError {
 
 /// Stops a machine and waits until it has stopped; one that is stopped already is fine. `force` skips the steps that
 /// need the guest's help.
-pub async fn stop(store: &Store, name: &MachineName, force: bool) -> Result<(), StopError> {
-    let files = store.load(name)?.files;
+///
+/// The files are enough, so that a machine with a damaged `machine.toml` can be stopped as well.
+pub async fn stop(
+    store: &Store,
+    name: &MachineName,
+    files: &MachineFiles,
+    force: bool,
+) -> Result<(), StopError> {
     let client_error = |source| StopError::Client {
         name: name.clone(),
         source,
@@ -72,7 +74,7 @@ pub async fn stop(store: &Store, name: &MachineName, force: bool) -> Result<(), 
     let mut connection = client::connect(&files.control_socket())
         .await
         .map_err(client_error)?;
-    if connection.is_none() && client::survivor(&files).is_some() {
+    if connection.is_none() && client::survivor(files).is_some() {
         match start(store, name, None, |_| (), std::future::pending()).await {
             // A VM that is up, or that went down under our eyes.
             Ok(_) | Err(StartError::AlreadyRunning { .. } | StartError::Stopped { .. }) => {}

@@ -15,10 +15,10 @@ pub mod values;
 
 use clap::{Parser, Subcommand};
 
+use crate::machine::MachineName;
+
 /// Name of the program in help and errors.
 pub const PROGRAM: &str = "machine";
-/// The machine that is meant where no name is given.
-pub const DEFAULT_NAME: &str = "podman-machine-default";
 
 /// Last line of the help of a command that takes a name.
 const DEFAULT_HELP: &str = "Without NAME the machine is podman-machine-default.";
@@ -33,7 +33,7 @@ const DEFAULT_HELP: &str = "Without NAME the machine is podman-machine-default."
     args_override_self = true
 )]
 pub struct Cli {
-    /// Log messages from this level on
+    /// Log from LEVEL on: trace, debug, info, warn or error
     #[arg(
         long,
         global = true,
@@ -41,8 +41,8 @@ pub struct Cli {
         value_name = "LEVEL",
         default_value = "warn",
         hide_default_value = true,
-        value_parser = values::log_level,
-        help = "Log messages from this level on: trace, debug, info, warn, error"
+        allow_hyphen_values = true,
+        value_parser = values::log_level
     )]
     pub log_level: values::LogLevel,
 
@@ -80,7 +80,7 @@ pub enum Command {
 pub fn name_or_default(names: &[String]) -> &str {
     match names.first() {
         Some(name) if !name.is_empty() => name,
-        _ => DEFAULT_NAME,
+        _ => MachineName::DEFAULT,
     }
 }
 

@@ -160,6 +160,10 @@ fn mistakes_are_podmans() {
             "machine list --log-level loud",
             "Log Level \"loud\" is not supported, choose from: trace, debug, info, warn, warning, error, fatal, panic\nSee 'machine list --help'",
         ),
+        (
+            "machine supervise a b",
+            "unknown argument: b\nSee 'machine supervise --help'",
+        ),
         ("machine start a b", "accepts at most 1 arg(s), received 2"),
         ("machine init a b c", "accepts at most 1 arg(s), received 3"),
         ("machine list a", "`machine list` takes no arguments"),
@@ -188,16 +192,18 @@ fn mistakes_are_podmans() {
 /// All help in one text: what a change of the grammar does to it is seen in one place.
 #[test]
 fn help() {
-    let mut root = Cli::command();
-    root.build();
-    let mut all = root.render_help().to_string();
-    for command in root
-        .get_subcommands_mut()
-        .filter(|command| command.get_name() != "help")
-    {
-        let name = command.get_name().to_owned();
-        let help = command.render_long_help();
-        writeln!(all, "\n--- {name} ---\n{help}").expect("a String takes everything");
+    let mut lines = vec!["machine --help".to_owned()];
+    for command in Cli::command().get_subcommands() {
+        lines.push(format!("machine {} --help", command.get_name()));
+    }
+    let mut all = String::new();
+    for line in lines {
+        let error = Cli::try_parse_from(words(&line)).expect_err("an answer");
+        let Usage::Answer(text) = usage::explain(&error, &words(&line)) else {
+            panic!("{line}: no answer");
+        };
+        let text = anstream::adapter::strip_str(&text);
+        writeln!(all, "$ {line}\n{text}").expect("a String takes everything");
     }
     for line in all.lines() {
         assert!(line.chars().count() <= 80, "longer than 80 columns: {line}");

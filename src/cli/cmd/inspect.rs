@@ -1,22 +1,78 @@
 //! `machine inspect`.
 
+use std::path::Path;
+
 use jiff::tz::TimeZone;
 
+use super::Session;
 use crate::cli::args::inspect::InspectArgs;
+use crate::cli::args::name_or_default;
 use crate::cli::error::CommandError;
 use crate::cli::output::format::Report;
 use crate::cli::output::json;
-use crate::cli::output::printer::Printer;
 use crate::cli::output::reports::{self, Inspected};
+use crate::ops::inspect::{self, InspectedMachine};
+use crate::supervisor::client;
 
 /// What templates and their errors are called.
 const TEMPLATE: &str = "inspect";
+/// How the paths of Windows' pipes begin.
+const PIPES: &str = r"\\.\pipe\";
 
-#[expect(clippy::unused_async, reason = "nothing to wait for yet")]
-pub(super) async fn run(args: &InspectArgs, printer: &Printer) -> Result<(), CommandError> {
-    let machines: Vec<Inspected> = Vec::new();
-    printer.stdout(&render(args, &machines, &TimeZone::system())?);
-    Ok(())
+pub(super) fn run(args: &InspectArgs, session: &Session<'_>) -> Result<(), CommandError> {
+    let names: Vec<&str> = if args.names.is_empty() {
+        vec![name_or_default(&[])]
+    } else {
+        args.names
+            .iter()
+            .map(|name| name_or_default(std::slice::from_ref(name)))
+            .collect()
+    };
+    let mut machines = Vec::new();
+    let mut errors = Vec::new();
+    for name in names {
+        match inspect::inspect(&session.store, name, client::probe) {
+            Ok(machine) => machines.push(report(machine)),
+            Err(error) => errors.push(CommandError::from(error)),
+        }
+    }
+    session
+        .printer
+        .stdout(&render(args, &machines, &TimeZone::system())?);
+    let last = errors.pop();
+    for error in &errors {
+        session.printer.stderr(&error.render());
+    }
+    last.map_or(Ok(()), Err)
+}
+
+fn report(machine: InspectedMachine) -> Inspected {
+    let text = |path: &Path| path.display().to_string();
+    let api = text(&machine.api_socket);
+    let (podman_socket, podman_pipe) = if api.starts_with(PIPES) {
+        (None, Some(api))
+    } else {
+        (Some(api), None)
+    };
+    let config = machine.config;
+    Inspected {
+        config_dir: text(&machine.directory),
+        podman_socket,
+        podman_pipe,
+        created: config.created,
+        last_up: machine.last_up,
+        name: config.name.to_string(),
+        cpus: u64::from(config.resources.cpus),
+        disk_gib: config.resources.disk_gib,
+        memory_mib: config.resources.memory_mib,
+        identity_path: text(&machine.ssh.identity),
+        port: machine.ssh.port.unwrap_or(0),
+        remote_username: machine.ssh.user,
+        state: machine.status.podman_word(),
+        user_mode_networking: true,
+        rootful: config.rootful,
+        rosetta: false,
+    }
 }
 
 /// The output for these machines.
@@ -36,6 +92,9 @@ fn render(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::cmd::testing;
+    use crate::cli::output::printer::Captured;
+    use crate::store::testing::Bench;
 
     fn machine(name: &str) -> Inspected {
         Inspected {
@@ -165,6 +224,56 @@ mod tests {
                 &[machine("a"), machine("b")]
             ),
             "a b \n"
+        );
+    }
+    fn inspected(
+        bench: &Bench,
+        format: Option<&str>,
+        names: &[&str],
+    ) -> (Result<(), String>, Captured) {
+        let args = InspectArgs {
+            format: format.map(str::to_owned),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        testing::run(bench, "", async |session| run(&args, session))
+    }
+
+    #[test]
+    fn the_socket_of_a_machine() {
+        let bench = Bench::new();
+        let machine = bench.make("vm");
+        let (result, captured) = inspected(
+            &bench,
+            Some("{{.ConnectionInfo.PodmanSocket.Path}}"),
+            &["vm"],
+        );
+        assert_eq!(result, Ok(()));
+        assert_eq!(
+            captured.stdout.trim_end(),
+            machine.files.api_socket().display().to_string()
+        );
+        assert_eq!(captured.stderr, "");
+    }
+
+    #[test]
+    fn missing_machines_are_errors_after_the_found_ones() {
+        let bench = Bench::new();
+        bench.make("a");
+        bench.make("b");
+        let (result, captured) = inspected(&bench, Some("{{.Name}}"), &["a", "x", "b", "y"]);
+        assert_eq!(captured.stdout, "a\nb\n");
+        assert!(captured.stderr.starts_with("Error: x: VM does not exist\n"));
+        assert!(
+            result
+                .expect_err("y is missing")
+                .starts_with("Error: y: VM does not exist\n")
+        );
+        let (result, captured) = inspected(&bench, None, &[""]);
+        assert_eq!(captured.stdout, "[]\n");
+        let error = result.expect_err("there is no default machine");
+        assert!(
+            error.starts_with("Error: podman-machine-default: VM does not exist\n"),
+            "{error}"
         );
     }
 }

@@ -3,12 +3,15 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::Session;
 use crate::cli::args::list::ListArgs;
 use crate::cli::error::CommandError;
 use crate::cli::output::format::{self, Report};
 use crate::cli::output::json;
-use crate::cli::output::printer::Printer;
 use crate::cli::output::reports::{self, Listed};
+use crate::machine::Status;
+use crate::ops::list::{self, ListedMachine};
+use crate::supervisor::client;
 
 /// What templates and their errors are called.
 const TEMPLATE: &str = "list";
@@ -16,21 +19,49 @@ const COLUMNS: [&str; 7] = [
     "Name", "VMType", "Created", "LastUp", "CPUs", "Memory", "DiskSize",
 ];
 
-#[expect(clippy::unused_async, reason = "nothing to wait for yet")]
-pub(super) async fn run(args: &ListArgs, printer: &Printer) -> Result<(), CommandError> {
-    let rows = Vec::new();
-    printer.stdout(&render(args, rows, Timestamp::now(), &TimeZone::system())?);
+pub(super) fn run(args: &ListArgs, session: &Session<'_>) -> Result<(), CommandError> {
+    let mut rows = Vec::new();
+    for machine in list::list(&session.store, client::probe)? {
+        match row(machine) {
+            Ok(row) => rows.push(row),
+            // One bad machine hides no other.
+            Err(error) => session.printer.stderr(&error.render_warning()),
+        }
+    }
+    let text = render(args, &rows, Timestamp::now(), &TimeZone::system())?;
+    session.printer.stdout(&text);
     Ok(())
+}
+
+fn row(listed: ListedMachine) -> Result<Listed, CommandError> {
+    let machine = listed.machine?;
+    let config = machine.config;
+    Ok(Listed {
+        name: config.name.to_string(),
+        default: false,
+        created: config.created,
+        running: listed.status.is_running(),
+        starting: listed.status == Status::Starting,
+        last_up: listed.last_up,
+        vm_type: config.provider.to_string(),
+        cpus: u64::from(config.resources.cpus),
+        memory: config.resources.memory_mib.saturating_mul(1 << 20),
+        swap: 0,
+        disk_size: config.resources.disk_bytes(),
+        port: 0,
+        remote_username: config.user,
+        identity_path: machine.files.ssh_client_key().display().to_string(),
+        user_mode_networking: true,
+    })
 }
 
 /// The output for these machines at the time `now`.
 fn render(
     args: &ListArgs,
-    mut rows: Vec<Listed>,
+    rows: &[Listed],
     now: Timestamp,
     zone: &TimeZone,
 ) -> Result<String, CommandError> {
-    Listed::sort(&mut rows);
     if args.format.as_deref().is_some_and(format::is_json) {
         let rows = reports::list(rows.iter().map(|row| row.for_json(zone)));
         return Ok(json::list(&rows)?);
@@ -49,6 +80,8 @@ fn render(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::cmd::testing;
+    use crate::store::testing::Bench;
 
     fn time(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -76,14 +109,14 @@ mod tests {
 
     fn machines() -> Vec<Listed> {
         vec![
-            machine("never", false, None),
-            machine("older", false, Some("2026-06-12T07:30:12Z")),
             machine("podman-machine-default", true, Some("2026-06-11T07:30:12Z")),
             machine("newer", false, Some("2026-06-13T07:00:12Z")),
+            machine("older", false, Some("2026-06-12T07:30:12Z")),
+            machine("never", false, None),
         ]
     }
 
-    fn rendered(words: &[&str], rows: Vec<Listed>) -> String {
+    fn rendered(words: &[&str], rows: &[Listed]) -> String {
         use clap::Parser as _;
         let words = ["machine", "list"].iter().chain(words);
         let cli = crate::cli::args::Cli::try_parse_from(words).expect("a good command line");
@@ -97,7 +130,7 @@ mod tests {
 
     #[test]
     fn table() {
-        insta::assert_snapshot!(rendered(&[], machines()), @r"
+        insta::assert_snapshot!(rendered(&[], &machines()), @r"
         NAME                     VM TYPE     CREATED     LAST UP            CPUS        MEMORY      DISK SIZE
         podman-machine-default*  qemu        2 days ago  Currently running  4           2GiB        100GiB
         newer                    qemu        2 days ago  30 minutes ago     4           2GiB        100GiB
@@ -109,22 +142,22 @@ mod tests {
     #[test]
     fn no_machine_is_a_header() {
         assert_eq!(
-            rendered(&[], Vec::new()),
+            rendered(&[], &[]),
             "NAME        VM TYPE     CREATED     LAST UP     CPUS        MEMORY      DISK SIZE\n"
         );
-        assert_eq!(rendered(&["--noheading"], Vec::new()), "");
-        assert_eq!(rendered(&["-q"], Vec::new()), "");
-        assert_eq!(rendered(&["--format", "json"], Vec::new()), "[]");
+        assert_eq!(rendered(&["--noheading"], &[]), "");
+        assert_eq!(rendered(&["-q"], &[]), "");
+        assert_eq!(rendered(&["--format", "json"], &[]), "[]");
     }
 
     #[test]
     fn quiet_is_names() {
         let names = "podman-machine-default*\nnewer\nolder\nnever\n";
-        assert_eq!(rendered(&["-q"], machines()), names);
-        assert_eq!(rendered(&["-q", "-n"], machines()), names);
-        assert_eq!(rendered(&["-nq"], machines()), names);
+        assert_eq!(rendered(&["-q"], &machines()), names);
+        assert_eq!(rendered(&["-q", "-n"], &machines()), names);
+        assert_eq!(rendered(&["-nq"], &machines()), names);
         assert_eq!(
-            rendered(&["-q", "--format", "{{.LastUp}}"], machines())
+            rendered(&["-q", "--format", "{{.LastUp}}"], &machines())
                 .lines()
                 .next(),
             Some("Currently running"),
@@ -141,7 +174,7 @@ mod tests {
         assert_eq!(
             rendered(
                 &["--format", "{{.Running}} {{.Starting}} {{.LastUp}}"],
-                vec![starting]
+                &[starting]
             ),
             "false true Currently starting\n"
         );
@@ -149,7 +182,7 @@ mod tests {
 
     #[test]
     fn json() {
-        insta::assert_snapshot!(rendered(&["--format", "json"], vec![Listed { running: false, ..machine("podman-machine-default", false, None) }]), @r#"
+        insta::assert_snapshot!(rendered(&["--format", "json"], &[machine("podman-machine-default", false, None)]), @r#"
         [
             {
                 "Name": "podman-machine-default",
@@ -171,7 +204,7 @@ mod tests {
             }
         ]
         "#);
-        assert!(!rendered(&["--format", "json"], machines()).ends_with('\n'));
+        assert!(!rendered(&["--format", "json"], &machines()).ends_with('\n'));
     }
 
     #[test]
@@ -201,7 +234,64 @@ mod tests {
             ),
         ];
         for (words, expected) in cases {
-            assert_eq!(rendered(&words, one()), expected, "{words:?}");
+            assert_eq!(rendered(&words, &one()), expected, "{words:?}");
+        }
+    }
+    #[test]
+    fn a_machine_that_cannot_be_read_hides_no_other() {
+        let bench = Bench::new();
+        bench.make("good");
+        let bad = bench.make("bad");
+        fs_err::write(bad.files.config(), "no TOML").expect("a file");
+        let args = ListArgs {
+            format: None,
+            noheading: false,
+            quiet: true,
+            names: Vec::new(),
+        };
+        let (result, captured) = testing::run(&bench, "", async |session| run(&args, session));
+        assert_eq!(result, Ok(()));
+        assert_eq!(captured.stdout, "good\n");
+        assert!(
+            captured
+                .stderr
+                .starts_with("Warning: Machine `bad` cannot be read"),
+            "{}",
+            captured.stderr
+        );
+        // Podman Desktop offers to delete all machines when it reads these.
+        for words in ["incompatible machine config", "cannot unmarshal string"] {
+            assert!(!captured.stderr.contains(words));
+        }
+    }
+
+    #[test]
+    fn a_row_is_what_is_stored() {
+        let bench = Bench::new();
+        let machine = bench.make("vm");
+        let row = |status: Status| {
+            row(ListedMachine {
+                name: machine.config.name.clone(),
+                machine: Ok(machine.clone()),
+                status,
+                last_up: None,
+            })
+            .expect("it can be read")
+        };
+        let stopped = row(Status::Stopped);
+        assert_eq!(stopped.name, "vm");
+        assert_eq!(stopped.vm_type, "qemu");
+        assert_eq!(stopped.memory, machine.config.resources.memory_mib << 20);
+        assert_eq!(stopped.disk_size, machine.config.resources.disk_gib << 30);
+        for (status, running, starting) in [
+            (Status::Stopped, false, false),
+            (Status::Starting, false, true),
+            (Status::Running, true, false),
+            (Status::Unmanaged, true, false),
+            (Status::Busy, false, false),
+        ] {
+            let row = row(status);
+            assert_eq!((row.running, row.starting), (running, starting));
         }
     }
 }

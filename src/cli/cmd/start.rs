@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Session;
 use crate::cli::args::name_or_default;
 use crate::cli::args::start::StartArgs;
 use crate::cli::error::CommandError;
@@ -10,20 +11,21 @@ use crate::cli::output::printer::{Printer, Verbosity};
 use crate::cli::progress::Phases;
 use crate::cli::texts;
 use crate::ops;
-use crate::ops::start::Started;
+use crate::ops::start::{StartError, Started};
 use crate::supervisor::events::{Event, Stamped};
 
-pub(super) async fn run(args: &StartArgs, printer: &Printer) -> Result<(), CommandError> {
+pub(super) async fn run(args: &StartArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let verbosity = if args.quiet {
         Verbosity::Quiet
     } else {
         Verbosity::Normal
     };
-    let printer = printer.with_verbosity(verbosity);
+    let printer = session.printer.with_verbosity(verbosity);
     start(
         name_or_default(&args.names),
         !args.no_info,
         args.timeout,
+        session,
         &printer,
     )
     .await
@@ -34,13 +36,30 @@ pub(super) async fn start(
     name: &str,
     tips: bool,
     timeout: Option<Duration>,
+    session: &Session<'_>,
     printer: &Printer,
 ) -> Result<(), CommandError> {
+    // An unknown machine is an error before anything is said.
+    let machine = session.store.find(name)?;
     if !printer.is_quiet() {
         printer.stdout(&texts::starting(name));
     }
     let mut phases = Phases::new(printer);
-    let started = bring_up(name, timeout, &mut phases).await;
+    let tell = |stamped: &Stamped| match &stamped.event {
+        Event::Phase { phase } => phases.begin(&capitalised(phase.description())),
+        Event::Warning { message } => phases.warn(message),
+        Event::Rebooting => phases.begin("The guest reboots"),
+        _ => {}
+    };
+    let interrupted = interrupt::requested();
+    let started = ops::start::start(
+        &session.store,
+        &machine.config.name,
+        timeout,
+        tell,
+        interrupted,
+    );
+    let started = started.await;
     phases.finish();
     printer.stdout(&last_words(name, &started?, tips && !printer.is_quiet()));
     Ok(())
@@ -59,34 +78,18 @@ fn last_words(name: &str, started: &Started, tips: bool) -> String {
     text
 }
 
-/// Brings the machine up and tells its phases.
-async fn bring_up(
-    name: &str,
-    timeout: Option<Duration>,
-    phases: &mut Phases,
-) -> Result<Started, CommandError> {
-    let store = super::open_store()?;
-    let name = super::machine_name(name)?;
-    let tell = |stamped: &Stamped| match &stamped.event {
-        Event::Phase { phase } => phases.begin(&capitalised(phase.description())),
-        Event::Warning { message } => phases.warn(message),
-        Event::Rebooting => phases.begin("The guest reboots"),
-        _ => {}
-    };
-    ops::start::start(&store, &name, timeout, tell, interrupt::requested())
-        .await
-        .map_err(|error| {
-            CommandError::from_error(&error)
-                .with_causes(error.detail())
-                .with_hints(error.hints())
-        })
-}
-
 fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(characters).collect()
-    })
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters).collect()
+}
+
+impl From<StartError> for CommandError {
+    fn from(error: StartError) -> Self {
+        Self::from_error(&error)
+            .with_detail(error.detail())
+            .with_hints(error.hints())
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +97,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::cli::cmd::testing;
+    use crate::store::testing::Bench;
 
     fn words(rootful: bool, tips: bool) -> String {
         let api = PathBuf::from("/m/vm/podman.sock");
@@ -120,5 +125,19 @@ mod tests {
         let rootless = words(false, true);
         assert_eq!(rootless, texts::rootless("vm") + &rootful);
         assert!(rootful.ends_with(LAST));
+    }
+
+    #[test]
+    fn an_unknown_machine_says_nothing_but_its_error() {
+        let bench = Bench::new();
+        let (result, captured) = testing::run(&bench, "", async |session| {
+            start("vm", true, session, session.printer).await
+        });
+        let error = result.expect_err("there is no machine");
+        assert!(
+            error.starts_with("Error: vm: VM does not exist\nhint: "),
+            "{error}"
+        );
+        assert_eq!(captured.stdout, "");
     }
 }

@@ -128,16 +128,6 @@ impl Listed {
             self.user_mode_networking.into(),
         ])
     }
-
-    /// Puts running machines first, then those that ran last.
-    pub fn sort(rows: &mut [Self]) {
-        rows.sort_by(|left, right| {
-            let key = |row: &Self| (row.running || row.starting, row.last_up);
-            key(right)
-                .cmp(&key(left))
-                .then_with(|| left.name.cmp(&right.name))
-        });
-    }
 }
 
 fn row(values: Vec<Value>) -> Value {
