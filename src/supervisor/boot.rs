@@ -35,6 +35,7 @@ pub(super) enum BootReport {
 }
 
 /// All that a boot needs.
+#[derive(Clone)]
 pub(super) struct Boot {
     pub(super) config: MachineConfig,
     pub(super) files: MachineFiles,
@@ -94,7 +95,11 @@ impl Boot {
             report(BootReport::Warning(warning.clone()));
         }
         report(BootReport::Entered(Phase::Seed));
-        self.write_seed()?;
+        let seed = self.clone();
+        let written = tokio::task::spawn_blocking(move || seed.write_seed()).await;
+        written.map_err(|error| {
+            Failure::new("The seed disk cannot be made").because(error.to_string())
+        })??;
         report(BootReport::Entered(Phase::Launch));
         set_aside(&plan.paths.console_log);
         set_aside(&plan.first_boot_journal);

@@ -21,21 +21,31 @@ pub(super) fn tail(path: &Path) -> Vec<String> {
 }
 
 /// The last messages of a journal in systemd's JSON form (one object a line, its text in `MESSAGE`), as Fedora CoreOS
-/// dumps it into a virtio port when Ignition fails. Lines that are not JSON are taken as they are.
+/// dumps it into a virtio port when Ignition fails. Errors (`PRIORITY` 3 and below) are shown alone where there are
+/// any. An object without a text ends the dump; lines that are not JSON are taken as they are.
 pub(super) fn first_boot_journal(path: &Path) -> Vec<String> {
     let Ok(text) = read_tail(path) else {
         return Vec::new();
     };
-    let messages: Vec<String> = text
-        .lines()
-        .map(|line| {
-            let value = serde_json::from_str::<serde_json::Value>(line).ok();
-            value
-                .and_then(|value| Some(value.get("MESSAGE")?.as_str()?.to_owned()))
-                .unwrap_or_else(|| line.to_owned())
-        })
-        .collect();
-    last_lines(&messages.join("\n"))
+    let entries: Vec<(bool, String)> = text.lines().filter_map(journal_entry).collect();
+    let any_error = entries.iter().any(|(error, _)| *error);
+    let shown = entries
+        .into_iter()
+        .filter(|(error, _)| *error || !any_error);
+    let shown: Vec<String> = shown.map(|(_, message)| message).collect();
+    last_lines(&shown.join("\n"))
+}
+
+/// Whether a line of the journal is an error, and its text.
+fn journal_entry(line: &str) -> Option<(bool, String)> {
+    let Ok(entry) = serde_json::from_str::<serde_json::Value>(line) else {
+        return Some((false, line.to_owned()));
+    };
+    let message = entry.get("MESSAGE")?.as_str()?.to_owned();
+    let priority = entry
+        .get("PRIORITY")
+        .and_then(|value| value.as_str()?.parse::<u8>().ok());
+    Some((priority.is_some_and(|priority| priority <= 3), message))
 }
 
 /// How far a file has grown; a missing one is empty.
@@ -122,11 +132,15 @@ mod tests {
     #[test]
     fn messages_are_taken_from_a_json_journal() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        fs_err::write(
-            file.path(),
-            "{\"MESSAGE\":\"disks: failed\",\"PRIORITY\":\"3\"}\nplain\n",
-        )
-        .unwrap();
-        assert_eq!(first_boot_journal(file.path()), ["disks: failed", "plain"]);
+        let info = "{\"MESSAGE\":\"stage: disks\",\"PRIORITY\":\"6\"}\nplain\n";
+        fs_err::write(file.path(), format!("{info}{{}}\n")).unwrap();
+        assert_eq!(first_boot_journal(file.path()), ["stage: disks", "plain"]);
+        let error = "{\"MESSAGE\":\"disks: failed\",\"PRIORITY\":\"3\"}\n";
+        fs_err::write(file.path(), format!("{error}{info}{{}}\n")).unwrap();
+        assert_eq!(
+            first_boot_journal(file.path()),
+            ["disks: failed"],
+            "errors alone"
+        );
     }
 }
