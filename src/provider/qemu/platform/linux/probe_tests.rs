@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use machine_host::facts::Architecture;
 
+use super::launch_tests::write_program;
 use crate::provider::qemu::QemuProvider;
-use crate::provider::qemu::platform::{ACCELERATORS, tests::write_program};
+use crate::provider::qemu::platform::ACCELERATORS;
 use crate::provider::qemu::probe::attempt::{self, Verdict};
 use crate::provider::qemu::probe::cache::Cache;
 use crate::provider::qemu::probe::{Choice, Ladder, choose, firmware};
