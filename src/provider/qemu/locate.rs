@@ -15,8 +15,10 @@ use crate::provider::qemu::platform;
 /// The oldest QEMU that is tried: Debian 12's.
 const MINIMUM: Version = Version(7, 2, 0);
 
-/// Where programs lie that are in nobody's `PATH`: Fedora's and RHEL's QEMU without a suffix, Homebrew's.
-const FURTHER_PROGRAMS: [&str; 2] = ["/usr/libexec/qemu-kvm", "/opt/homebrew/bin"];
+/// RHEL's QEMU, which is in nobody's `PATH` and only emulates its own architecture.
+const PLAIN_PROGRAM: &str = "/usr/libexec/qemu-kvm";
+/// Where Homebrew puts programs on Apple's own processors; not in the `PATH` of a session without a login shell.
+const HOMEBREW: &str = "/opt/homebrew/bin";
 
 /// UEFI images for aarch64, by distribution: Debian, Fedora, Debian's padded one, Arch, openSUSE.
 const FIRMWARE: [&str; 5] = [
@@ -41,13 +43,18 @@ pub(super) fn program(
     architecture: Architecture,
     directories: &[PathBuf],
 ) -> Result<PathBuf, ProviderError> {
+    program_by(architecture, directories, &program::find)
+}
+
+fn program_by(
+    architecture: Architecture,
+    directories: &[PathBuf],
+    find: &dyn Fn(&str, &[PathBuf]) -> Option<PathBuf>,
+) -> Result<PathBuf, ProviderError> {
     let name = format!("qemu-system-{}", architecture.rust_name());
-    if let Some(found) = program::find(&name, directories) {
-        return Ok(found);
-    }
-    let [plain, homebrew] = FURTHER_PROGRAMS;
-    program::find(&name, &[PathBuf::from(homebrew)])
-        .or_else(|| program::find(plain, &[]))
+    find(&name, directories)
+        .or_else(|| find(&name, &[PathBuf::from(HOMEBREW)]))
+        .or_else(|| find(PLAIN_PROGRAM, &[]))
         .ok_or_else(|| ProviderError::ProgramMissing {
             program: name,
             install: install_hint(&platform::os_release(), architecture),
@@ -262,14 +269,29 @@ mod tests {
     }
 
     #[test]
-    fn program_is_looked_for_in_the_given_directories_first() {
-        let missing = program(
-            Architecture::Aarch64,
-            &[PathBuf::from("/no/such/directory")],
-        );
-        if let Err(error) = missing {
-            assert_eq!(error.to_string(), "`qemu-system-aarch64` was not found");
-            assert_eq!(error.hints().len(), 1);
+    fn program_is_looked_for_where_distributions_put_it() {
+        let given = [PathBuf::from("/given")];
+        let found_at = |there: &'static str| {
+            program_by(Architecture::X86_64, &given, &move |name, directories| {
+                // As the real one does: the directories, then `PATH`; a name with a directory is a path.
+                let path = [PathBuf::from("/usr/bin")];
+                let mut places = directories
+                    .iter()
+                    .chain(&path)
+                    .map(|place| place.join(name));
+                places.find(|place| place == Path::new(there))
+            })
+        };
+        for there in [
+            "/given/qemu-system-x86_64",
+            "/usr/bin/qemu-system-x86_64",
+            "/opt/homebrew/bin/qemu-system-x86_64",
+            "/usr/libexec/qemu-kvm",
+        ] {
+            assert_eq!(found_at(there).unwrap(), Path::new(there));
         }
+        let error = found_at("/elsewhere/qemu-system-x86_64").unwrap_err();
+        assert_eq!(error.to_string(), "`qemu-system-x86_64` was not found");
+        assert_eq!(error.hints().len(), 1, "{error:?}");
     }
 }

@@ -80,21 +80,8 @@ pub(in crate::provider::qemu) fn split_at_commas(text: &OsStr) -> Vec<&OsStr> {
 }
 
 #[cfg(test)]
-pub(in crate::provider::qemu) mod tests {
+mod tests {
     use super::*;
-
-    /// Writes a program that a test runs. It is written by another process, for one that this process has open for
-    /// writing while it forks cannot be run ("text file busy").
-    pub(in crate::provider::qemu) fn write_program(path: &Path, text: &str) {
-        let source = path.with_extension("source");
-        fs::write(&source, text).unwrap();
-        let status = Command::new("install")
-            .args(["-m", "755"])
-            .args([&source, path])
-            .status()
-            .unwrap();
-        assert!(status.success());
-    }
 
     #[test]
     fn socket_of_before_gives_way_and_anything_else_stays() {

@@ -1,6 +1,7 @@
 //! The real QEMU without a guest: SeaBIOS finds nothing to boot and waits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use fs_err as fs;
@@ -11,13 +12,25 @@ use tokio::sync::mpsc;
 
 use crate::machine::DiskFormat;
 use crate::provider::qemu::launch::{attach, launch};
-use crate::provider::qemu::platform::tests::write_program;
 use crate::provider::qemu::vm::QemuVm;
 use crate::provider::{
     Accelerator, ExitReason, LaunchPlan, PauseReason, ProviderError, Resolved, Vm, VmEvent, VmPaths,
 };
 
 const LIMIT: Duration = Duration::from_mins(1);
+
+/// Writes a program that a test runs. It is written by another process, for one that this process has open for
+/// writing while it forks cannot be run ("text file busy").
+pub(super) fn write_program(path: &Path, text: &str) {
+    let source = path.with_extension("source");
+    fs::write(&source, text).unwrap();
+    let status = Command::new("install")
+        .args(["-m", "755"])
+        .args([&source, path])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
 
 struct Fixture {
     directory: TempDir,

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use machine_host::facts::Architecture;
 
-use crate::provider::Accelerator;
-use crate::provider::qemu::platform::{ACCELERATORS, tests::write_program};
+use super::launch_tests::write_program;
+use crate::provider::qemu::QemuProvider;
+use crate::provider::qemu::platform::ACCELERATORS;
 use crate::provider::qemu::probe::attempt::{self, Verdict};
 use crate::provider::qemu::probe::cache::Cache;
 use crate::provider::qemu::probe::{Choice, Ladder, choose, firmware};
+use crate::provider::{Accelerator, Provider, ProviderError, ResolveRequest};
 
 /// A program in the place of QEMU.
 fn wrapper(directory: &Path, body: &str) -> PathBuf {
@@ -176,6 +178,52 @@ async fn this_host_s_kvm_is_judged_in_time() {
         Accelerator::Tcg => assert_eq!(choice.warnings.len(), 1, "{choice:?}"),
         _ => assert!(choice.warnings.is_empty(), "{choice:?}"),
     }
+}
+
+/// Plays a QEMU of that version whose accelerator works, and counts its runs.
+fn counting(directory: &Path, version: &str) -> ResolveRequest {
+    wrapper(
+        directory,
+        &format!(
+            "echo run >> \"$0.calls\"; case \"$1\" in --version) echo 'QEMU emulator version {version} (x)';; *) exit 35;; esac"
+        ),
+    );
+    ResolveRequest {
+        cache: directory.join("cache.json"),
+        program_directories: vec![directory.to_owned()],
+    }
+}
+
+#[tokio::test]
+async fn second_start_runs_nothing_to_find_out_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let request = counting(directory.path(), "10.1.0");
+    let calls = || {
+        let path = directory.path().join("qemu-system-x86_64.calls");
+        fs::read_to_string(path).unwrap().lines().count()
+    };
+    let first = QemuProvider::new().resolve(&request).await.unwrap();
+    assert_eq!(first.version, "10.1.0");
+    assert_eq!(first.program, directory.path().join("qemu-system-x86_64"));
+    let runs = calls();
+    let second = QemuProvider::new().resolve(&request).await.unwrap();
+    assert_eq!(second, first);
+    assert_eq!(calls(), runs);
+
+    // A cache that is lost or broken costs the runs, no more.
+    fs::write(&request.cache, "{\"key\": ").unwrap();
+    let third = QemuProvider::new().resolve(&request).await.unwrap();
+    assert_eq!(third, first);
+    assert_eq!(calls(), 2 * runs);
+}
+
+#[tokio::test]
+async fn old_qemu_is_refused_with_a_hint() {
+    let directory = tempfile::tempdir().unwrap();
+    let request = counting(directory.path(), "6.2.0");
+    let error = QemuProvider::new().resolve(&request).await.unwrap_err();
+    assert!(matches!(error, ProviderError::TooOld { .. }), "{error}");
+    assert_eq!(error.hints().len(), 1);
 }
 
 #[test]
