@@ -22,7 +22,7 @@ agent:
 
 check: ## format, lints, unit and snapshot tests: no guest, no network
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features machine/e2e -- -D warnings
 	cargo test --locked --workspace
 
 test: check e2e ## check, then end to end on a real guest
@@ -37,8 +37,9 @@ full: test ## test and cross with every architecture
 	python3 packaging/cross/check.py --full
 	packaging/tools/build-agent.sh $(PROFILE) aarch64
 
-torture: build ## the long tests of links and lives
-	tests/run-e2e --torture
+torture: ## property tests with many cases, and fuzzing where cargo-fuzz is installed
+	PROPTEST_CASES=20000 cargo test --locked --workspace --exclude machine-images -- laws model prop
+	tests/fuzz/run
 
 bench: ## the figures, of a release build
 	$(MAKE) build PROFILE=release

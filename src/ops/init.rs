@@ -189,9 +189,11 @@ pub async fn init(
     request: &InitRequest,
     reporter: &dyn InitReporter,
 ) -> Result<InitOutcome, InitError> {
-    let go_on = || match reporter.cancelled() {
-        true => Err(InitError::Cancelled(request.name.clone())),
-        false => Ok(()),
+    let go_on = || {
+        if reporter.cancelled() {
+            return Err(InitError::Cancelled(request.name.clone()));
+        }
+        Ok(())
     };
     let plan = plan(store, host, request)?;
     go_on()?;

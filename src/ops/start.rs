@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ use tokio::process::ChildStdout;
 
 use crate::machine::deadlines;
 use crate::machine::name::MachineName;
-use crate::store::{Store, StoreError};
+use crate::store::{MachineFiles, Store, StoreError};
 use crate::supervisor::client::{self, ClientError, Connection};
 use crate::supervisor::control::{Reply, WireStatus};
-use crate::supervisor::events::{Event, Failure, Stamped};
+use crate::supervisor::events::{Event, Failure, Stamped, set_aside_overgrown};
 
 /// How often a start looks again when a supervisor came or went under its eyes.
 const ATTEMPTS: usize = 4;
@@ -56,6 +57,12 @@ pub enum StartError {
     /// The user interrupted the command; the machine has been stopped again.
     #[error("The start of \"{name}\" was interrupted; the machine is stopped")]
     Interrupted {
+        /// The machine.
+        name: MachineName,
+    },
+    /// The user interrupted a command that only watched another one's start, which goes on.
+    #[error("Interrupted; \"{name}\" goes on starting")]
+    LeftStarting {
         /// The machine.
         name: MachineName,
     },
@@ -138,71 +145,98 @@ pub async fn start(
         api_socket: machine.files.api_socket(),
         rootful: machine.config.rootful,
     };
-    let socket = machine.files.control_socket();
-    let client_error = |source| StartError::Client {
-        name: name.clone(),
-        source,
+    let mut attempt = Attempt {
+        name,
+        timeout,
+        files: &machine.files,
+        observe: &mut observe,
     };
     tokio::pin!(interrupt);
     for _ in 0..ATTEMPTS {
-        let found = client::connect(&socket)
-            .await
-            .map_err(|error| match error {
-                ClientError::Silent { .. } => StartError::Busy { name: name.clone() },
-                other => client_error(other),
-            })?;
-        let ended = match found {
-            Some(connection) => match connection.greeting.status {
-                WireStatus::Running | WireStatus::Degraded { .. } => {
-                    return Err(StartError::AlreadyRunning { name: name.clone() });
-                }
-                WireStatus::Starting { .. } => {
-                    tokio::select! {
-                        ended = follow(connection, &mut observe) => ended.map_err(client_error)?,
-                        () = &mut interrupt => None,
-                    }
-                }
-                WireStatus::Stopping => {
-                    wait_until_gone(connection).await.map_err(client_error)?;
-                    continue;
-                }
-            },
-            None => {
-                let mut supervisor =
-                    Supervisor::spawn(name, timeout, &machine.files.supervisor_log()).map_err(
-                        |source| StartError::Spawn {
-                            name: name.clone(),
-                            source,
-                        },
-                    )?;
-                tokio::select! {
-                    ended = supervisor.follow(&mut observe) => Some(ended.ok_or_else(|| supervisor.died(name))?),
-                    () = &mut interrupt => {
-                        supervisor.interrupt(&socket).await;
-                        while let Some(event) = supervisor.next().await {
-                            observe(&event);
-                            if event.event.ends_start() { break; }
-                        }
-                        None
-                    }
-                }
-            }
-        };
-        match ended {
+        match attempt.run(interrupt.as_mut()).await? {
             Some(Event::Ready) => return Ok(started),
             Some(Event::Failed(failure)) => {
-                return Err(StartError::Failed {
-                    name: name.clone(),
-                    failure,
-                });
+                let name = name.clone();
+                return Err(StartError::Failed { name, failure });
             }
             Some(Event::Stopped) => return Err(StartError::Stopped { name: name.clone() }),
-            None => return Err(StartError::Interrupted { name: name.clone() }),
-            // Another supervisor was quicker: what does it do?
-            Some(_) => {}
+            // A supervisor came or went meanwhile: what is there now?
+            _ => {}
         }
     }
     Err(StartError::Busy { name: name.clone() })
+}
+
+/// One look at the machine and what follows from it.
+struct Attempt<'a, O> {
+    name: &'a MachineName,
+    timeout: Option<Duration>,
+    files: &'a MachineFiles,
+    observe: &'a mut O,
+}
+
+impl<O: FnMut(&Stamped)> Attempt<'_, O> {
+    /// The event that ended the start; `None` asks for another look.
+    async fn run(
+        &mut self,
+        interrupt: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Option<Event>, StartError> {
+        let found = client::connect(&self.files.control_socket()).await;
+        let found = found.map_err(|error| match error {
+            ClientError::Silent { .. } => StartError::Busy {
+                name: self.name.clone(),
+            },
+            other => self.client_error(other),
+        });
+        let Some(connection) = found? else {
+            return self.begin(interrupt).await;
+        };
+        match connection.greeting.status {
+            WireStatus::Running | WireStatus::Degraded { .. } => Err(StartError::AlreadyRunning {
+                name: self.name.clone(),
+            }),
+            WireStatus::Starting { .. } => tokio::select! {
+                ended = follow(connection, self.observe) => ended.map_err(|error| self.client_error(error)),
+                () = interrupt => Err(StartError::LeftStarting { name: self.name.clone() }),
+            },
+            WireStatus::Stopping => {
+                let gone = wait_until_gone(connection).await;
+                gone.map_err(|error| self.client_error(error))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Starts a supervisor and follows it.
+    async fn begin(
+        &mut self,
+        interrupt: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Option<Event>, StartError> {
+        let name = self.name;
+        let spawned = Supervisor::spawn(name, self.timeout, &self.files.supervisor_log());
+        let spawned = spawned.map_err(|source| StartError::Spawn {
+            name: name.clone(),
+            source,
+        });
+        let mut supervisor = spawned?;
+        tokio::select! {
+            ended = supervisor.follow(self.observe) => {
+                ended.map(Some).ok_or_else(|| supervisor.died(name))
+            }
+            () = interrupt => {
+                supervisor.interrupt(&self.files.control_socket()).await;
+                supervisor.follow(self.observe).await;
+                Err(StartError::Interrupted { name: name.clone() })
+            }
+        }
+    }
+
+    fn client_error(&self, source: ClientError) -> StartError {
+        StartError::Client {
+            name: self.name.clone(),
+            source,
+        }
+    }
 }
 
 /// Follows a start that another command began.
@@ -219,8 +253,8 @@ async fn follow(
             }
         }
     }
-    // It left between two events: look again.
-    Ok(Some(Event::Occupied))
+    // It left between two events.
+    Ok(None)
 }
 
 async fn wait_until_gone(mut connection: Connection) -> Result<(), ClientError> {
@@ -244,10 +278,7 @@ impl Supervisor {
         timeout: Option<Duration>,
         log: &std::path::Path,
     ) -> std::io::Result<Self> {
-        let mut old = log.as_os_str().to_owned();
-        old.push(".old");
-        // The first start has no log yet, and an old one that stays only grows.
-        let _ = fs_err::rename(log, PathBuf::from(old));
+        set_aside_overgrown(log);
         let stderr = fs_err::OpenOptions::new()
             .create(true)
             .append(true)

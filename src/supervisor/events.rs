@@ -152,6 +152,18 @@ pub struct Stamped {
     pub event: Event,
 }
 
+/// Renames a log that has grown too long to `NAME.old`, so that what follows begins a new one.
+pub fn set_aside_overgrown(path: &Path) {
+    if !fs_err::metadata(path).is_ok_and(|found| found.len() > ROTATE_AT) {
+        return;
+    }
+    let mut old = path.as_os_str().to_owned();
+    old.push(".old");
+    if let Err(error) = fs_err::rename(path, PathBuf::from(old)) {
+        tracing::warn!(%error, "A log could not be set aside");
+    }
+}
+
 /// Appends events to the log file of one machine.
 #[derive(Debug)]
 pub struct EventLog {
@@ -164,11 +176,7 @@ impl EventLog {
     ///
     /// A log that cannot be written must not keep a machine from running: the error is traced and the log stays closed.
     pub fn open(path: &Path) -> Self {
-        if fs_err::metadata(path).is_ok_and(|found| found.len() > ROTATE_AT)
-            && let Err(error) = fs_err::rename(path, path.with_extension("jsonl.old"))
-        {
-            tracing::warn!(%error, "The event log could not be set aside");
-        }
+        set_aside_overgrown(path);
         let file = fs_err::OpenOptions::new()
             .create(true)
             .append(true)

@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn the_last_lines_of_a_long_file_are_found() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let text: String = (0..5000).map(|n| format!("line {n}\r\n\n")).collect();
+        let lines: Vec<String> = (0..5000).map(|n| format!("line {n}")).collect();
+        let text = lines.join("\r\n\n");
         fs_err::write(file.path(), text).unwrap();
         let lines = tail(file.path());
         assert_eq!(lines.len(), TAIL_LINES);

@@ -246,7 +246,7 @@ impl Lifecycle {
                 &mut actions,
             ),
             Input::StartExpired { detail } => {
-                self.too_slow("The start took too long", detail, &mut actions)
+                self.too_slow("The start took too long", detail, &mut actions);
             }
         }
         actions

@@ -180,6 +180,11 @@ fn full_disk() {
     home.init("x", &[]);
 }
 
+/// How much there is in a directory, which may be missing.
+fn entries(directory: &std::path::Path) -> usize {
+    fs_err::read_dir(directory).map_or(0, Iterator::count)
+}
+
 fn interrupted_init() {
     let home = Home::new("cancel");
     let image = Stage::get().guest_image();
@@ -191,10 +196,7 @@ fn interrupted_init() {
     let pid = init.child.id().to_string();
     // As soon as something is there; a copy that is quicker than the signal is a machine, whole and listed.
     eventually("init has begun", SOON, || {
-        fs_err::read_dir(&machines)
-            .ok()
-            .filter(|found| found.count() > 0)
-            .map(|_| ())
+        (entries(&machines) > 0).then_some(())
     });
     let sent = Command::new("kill")
         .args(["-INT", &pid])

@@ -6,6 +6,12 @@
 //! Tests that only read share one booted machine, which costs 20 s of emulated boot. Tests that change a machine's
 //! life have one of their own and run one after another, since two emulated guests at once take twice the time.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says by a panic what is wrong; this is one, though it brings its own main"
+)]
+
 use std::process::ExitCode;
 
 mod bad_input;

@@ -48,7 +48,7 @@ fn refused_ignition() {
     let home = Home::new("ignition");
     home.init("x", &[]);
     change_ignition(&home, "x", |config| {
-        config["ignition"]["version"] = json!("9.9.9")
+        config["ignition"]["version"] = json!("9.9.9");
     });
     let error = fails_to_start(&home, "x", &[]);
     assert!(
@@ -101,7 +101,7 @@ fn nothing_boots() {
     let begun = std::time::Instant::now();
     let error = fails_to_start(&home, "x", &["--timeout", "20s"]);
     assert!(
-        begun.elapsed() < Duration::from_secs(60),
+        begun.elapsed() < Duration::from_mins(1),
         "the user's limit counts: {:?}",
         begun.elapsed()
     );

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A silent engine fails a test instead of hanging it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Connects to the API socket.
 pub(crate) fn connect(socket: &Path) -> std::io::Result<UnixStream> {

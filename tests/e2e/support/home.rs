@@ -8,7 +8,7 @@ use super::command::{Finished, Running, begin, clean, run};
 use super::stage::{Stage, processes_naming};
 
 /// How long a start may take on a busy host without hardware acceleration.
-pub(crate) const BOOT: Duration = Duration::from_secs(240);
+pub(crate) const BOOT: Duration = Duration::from_mins(4);
 /// How long a command may take that boots nothing.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
