@@ -267,7 +267,11 @@ impl Core {
 
     /// The writer is gone: without [`Core::finish`] the direction is aborted.
     pub fn drop_writer(&mut self, id: u32) {
-        if self.streams.get(&id).is_some_and(|stream| stream.sending == Sending::Open) {
+        if self
+            .streams
+            .get(&id)
+            .is_some_and(|stream| stream.sending == Sending::Open)
+        {
             self.reset(id, ResetCode::Cancelled, "");
         }
         if let Some(stream) = self.streams.get_mut(&id) {
