@@ -13,12 +13,28 @@ use rules::{
 use source::{Source, tree};
 
 /// What each module of the root crate may name of the others: a module, or a path inside one. A
-/// longer line adds to the shorter one above it.
+/// longer line adds to the shorter one above it. Tests may put together what they like.
 const EDGES: &[(&str, &[&str])] = &[
-    // The store is what ops works on, and events are the progress that it hands through.
+    // The store is what ops works on, the client's probe is what it is given, and events are the
+    // progress that it hands through.
     (
         "cli",
-        &["ops", "machine", "store::Store", "supervisor::events"],
+        &[
+            "ops",
+            "machine",
+            "store::Store",
+            "supervisor::client",
+            "supervisor::events",
+        ],
+    ),
+    // Every error gets its hints and its words in one place.
+    (
+        "cli::error",
+        &[
+            "provider::ProviderError",
+            "store::StoreError",
+            "supervisor::SuperviseError",
+        ],
     ),
     // The hidden subcommand puts the parts of a supervisor together.
     ("cli::cmd::supervise", &["provider::registry", "supervisor"]),

@@ -52,7 +52,7 @@ pub(super) fn module_edges(source: &Source) -> Vec<String> {
         .collect();
     let known: BTreeSet<&str> = EDGES.iter().map(|(name, _)| *name).collect();
     let mut wrong = Vec::new();
-    for (at, path) in paths(&source.code, &module) {
+    for (at, path) in paths(&source.code_without_tests(), &module) {
         let Some(first) = path.first().filter(|first| known.contains(first.as_str())) else {
             continue;
         };
@@ -168,9 +168,11 @@ fn condition_of(rest: &str) -> &str {
 fn chooses_a_leaf(condition: &str, behind: &str) -> bool {
     let item = behind.split([';', '{']).next().unwrap_or_default();
     let names_file = |text: &str| {
-        PLATFORM_LEAVES
-            .iter()
-            .any(|leaf| text.contains(&format!("path = \"{leaf}.rs\"")))
+        let file = text
+            .split_once("path = \"")
+            .and_then(|(_, rest)| rest.split_once(".rs\""));
+        let stem = file.and_then(|(path, _)| path.rsplit('/').next());
+        stem.is_some_and(|stem| PLATFORM_LEAVES.contains(&stem))
     };
     if names_file(condition) || names_file(item) {
         return true;

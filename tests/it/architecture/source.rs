@@ -23,7 +23,9 @@ impl Source {
             path: path.to_owned(),
             text: text.to_owned(),
             code: blank(text),
-            is_test: name.ends_with("tests.rs") || path.contains("/tests/"),
+            is_test: name.ends_with("tests.rs")
+                || path.contains("/tests/")
+                || path.contains("/benches/"),
         }
     }
 
