@@ -8,10 +8,13 @@ use thiserror::Error;
 
 /// What runs a machine. Only the store and the registry of providers tell the kinds apart; all else asks a provider
 /// for its capabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
-    /// QEMU.
+    /// QEMU: what a machine gets that names none, so far on each host.
+    #[default]
     Qemu,
     /// Apple's Virtualization framework by vfkit.
     AppleHv,

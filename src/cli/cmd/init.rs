@@ -11,9 +11,6 @@ use crate::machine::resources::Wish;
 use crate::machine::{MachineName, ProviderKind};
 use crate::ops::init::{self, DEFAULT_USER, Host, InitProgress, InitReporter, InitRequest};
 
-/// The provider of a machine that names none: so far the only one there is.
-const PROVIDER: ProviderKind = ProviderKind::Qemu;
-
 pub(super) async fn run(args: &InitArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let name = name_or_default(&args.names);
     let Some(image) = &args.image else {
@@ -22,7 +19,7 @@ pub(super) async fn run(args: &InitArgs, session: &Session<'_>) -> Result<(), Co
     };
     let request = InitRequest {
         name: MachineName::parse(name)?,
-        provider: PROVIDER,
+        provider: ProviderKind::default(),
         user: args
             .username
             .clone()

@@ -22,6 +22,12 @@ fn is_product(source: &Source) -> bool {
         && starts_with_one_of(&source.path, &["src/", "provisioning/", "machine-images/"])
 }
 
+/// Whether a path is the module or something in it.
+fn is_inside(path: &str, module: &str) -> bool {
+    path.strip_prefix(module)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
 pub(super) fn module_edges(source: &Source) -> Vec<String> {
     if source.path.starts_with("src/host/") || !is_rust(source) {
         return Vec::new();
@@ -32,23 +38,26 @@ pub(super) fn module_edges(source: &Source) -> Vec<String> {
     let Some(own) = module.first() else {
         return Vec::new();
     };
-    let Some((_, allowed)) = EDGES.iter().find(|(name, _)| name == own) else {
+    if !EDGES.iter().any(|(name, _)| name == own) {
         return vec![format!(
             "{}: module `{own}` has no line in EDGES",
             source.path
         )];
-    };
+    }
+    let me = module.join("::");
+    let allowed: Vec<&str> = EDGES
+        .iter()
+        .filter(|(name, _)| is_inside(&me, name))
+        .flat_map(|(_, to)| to.iter().copied())
+        .collect();
     let known: BTreeSet<&str> = EDGES.iter().map(|(name, _)| *name).collect();
     let mut wrong = Vec::new();
-    for (at, path) in paths(&source.code, &module) {
+    for (at, path) in paths(&source.code_without_tests(), &module) {
         let Some(first) = path.first().filter(|first| known.contains(first.as_str())) else {
             continue;
         };
         let named = path.join("::");
-        let may = first == own
-            || allowed
-                .iter()
-                .any(|edge| named == *edge || named.starts_with(&format!("{edge}::")));
+        let may = first == own || allowed.iter().any(|edge| is_inside(&named, edge));
         if !may {
             wrong.push(format!(
                 "{}:{}: names `{named}`",
@@ -123,10 +132,8 @@ pub(super) fn platform_conditions(source: &Source) -> Vec<String> {
         if !names_system || !words(condition, "test").is_empty() {
             continue;
         }
-        let behind = rest[condition.len()..]
-            .split_once(']')
-            .map_or("", |(_, behind)| behind);
-        if !chooses_a_leaf(behind) {
+        let behind = &source.text[at + condition.len()..];
+        if !chooses_a_leaf(&source.text[at..][..condition.len()], behind) {
             let line = source.line(at);
             wrong.push(format!(
                 "{}:{line}: `{}`",
@@ -156,14 +163,25 @@ fn condition_of(rest: &str) -> &str {
     rest
 }
 
-/// `mod linux;`, `use linux::…;` and the same with `pub`, behind more attributes or not.
-fn chooses_a_leaf(behind: &str) -> bool {
+/// `mod linux;`, `use linux::…;` with `pub` or not, `return linux::…;`, or `path = "linux.rs"` for a
+/// module of another name.
+fn chooses_a_leaf(condition: &str, behind: &str) -> bool {
     let item = behind.split([';', '{']).next().unwrap_or_default();
+    let names_file = |text: &str| {
+        let file = text
+            .split_once("path = \"")
+            .and_then(|(_, rest)| rest.split_once(".rs\""));
+        let stem = file.and_then(|(path, _)| path.rsplit('/').next());
+        stem.is_some_and(|stem| PLATFORM_LEAVES.contains(&stem))
+    };
+    if names_file(condition) || names_file(item) {
+        return true;
+    }
     let item = item.rsplit(']').next().unwrap_or_default();
     let mut parts = item
         .split(|c: char| c.is_whitespace() || c == ':')
         .filter(|part| !part.is_empty() && !part.starts_with("pub") && *part != "self");
-    matches!(parts.next(), Some("mod" | "use"))
+    matches!(parts.next(), Some("mod" | "use" | "return"))
         && parts
             .next()
             .is_some_and(|name| PLATFORM_LEAVES.contains(&name))

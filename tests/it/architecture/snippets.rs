@@ -33,13 +33,31 @@ fn rules_can_fail() {
         (
             module_edges,
             "src/cli/mod.rs",
-            "use crate::supervisor::run;",
+            "use crate::supervisor::events;",
             0,
         ),
         (
             module_edges,
             "src/cli/mod.rs",
             "use crate::supervisor::boot;",
+            1,
+        ),
+        (
+            module_edges,
+            "src/cli/cmd/supervise.rs",
+            "use crate::supervisor::boot;",
+            0,
+        ),
+        (
+            platform_conditions,
+            "src/store/mod.rs",
+            "#[cfg(unix)]\n#[path = \"unix.rs\"]\nmod platform;",
+            0,
+        ),
+        (
+            platform_conditions,
+            "src/store/mod.rs",
+            "fn f() { #[cfg(unix)] return unix::g(); #[cfg(windows)] return 1; }",
             1,
         ),
         (

@@ -12,15 +12,49 @@ pub(super) struct Source {
     pub(super) text: String,
     /// The text with comments and literals blanked out, of the same length.
     pub(super) code: String,
+    /// A file that is only compiled for tests.
+    is_test: bool,
 }
 
 impl Source {
     pub(super) fn new(path: &str, text: &str) -> Self {
+        let name = path.rsplit('/').next().unwrap_or(path);
         Self {
             path: path.to_owned(),
             text: text.to_owned(),
             code: blank(text),
+            is_test: name.ends_with("tests.rs")
+                || path.contains("/tests/")
+                || path.contains("/benches/"),
         }
+    }
+
+    /// The places where a file may lie that this one takes in only for tests.
+    fn test_files(&self) -> Vec<String> {
+        let folder = match self.path.strip_suffix(".rs") {
+            Some(stem) => ["/mod", "/lib", "/main"]
+                .iter()
+                .find_map(|root| stem.strip_suffix(root))
+                .unwrap_or(stem),
+            None => return Vec::new(),
+        };
+        let behind = self
+            .code
+            .match_indices("#[cfg(test)]")
+            .map(|(at, word)| &self.code[at + word.len()..]);
+        behind
+            .filter_map(|behind| {
+                let item = behind.split(';').next()?;
+                let name = item.trim().rsplit_once("mod ")?.1;
+                name.bytes().all(is_word).then_some(name)
+            })
+            .flat_map(|name| {
+                [
+                    format!("{folder}/{name}.rs"),
+                    format!("{folder}/{name}/mod.rs"),
+                ]
+            })
+            .collect()
     }
 
     pub(super) fn extension(&self) -> &str {
@@ -46,11 +80,9 @@ impl Source {
         Some(parts)
     }
 
-    /// The code with everything behind `#[cfg(test)]` blanked out; nothing is left of a file that
-    /// holds only tests by its name.
+    /// The code with everything behind `#[cfg(test)]` blanked out; nothing is left of a test file.
     pub(super) fn code_without_tests(&self) -> String {
-        let name = self.path.rsplit('/').next().unwrap_or(&self.path);
-        if name.ends_with("tests.rs") || name == "testing.rs" || self.path.contains("/tests/") {
+        if self.is_test {
             return String::new();
         }
         let mut code = self.code.clone();
@@ -87,6 +119,10 @@ pub(super) fn tree() -> Vec<Source> {
                 sources.push(Source::new(&relative(top, &path), &text));
             }
         }
+    }
+    let test_files: Vec<String> = sources.iter().flat_map(Source::test_files).collect();
+    for source in &mut sources {
+        source.is_test |= test_files.contains(&source.path);
     }
     sources.sort_by(|one, other| one.path.cmp(&other.path));
     sources
