@@ -1,6 +1,9 @@
 //! `machine`: Linux virtual machines with a container engine that behaves as if it were local.
+//!
+//! The folders are the architecture; `docs/architecture.md` draws it. The command line is a thin layer over [`ops`],
+//! and a running machine is one process of its own, [`supervisor`].
+
 pub mod cli;
-pub mod engine;
 pub mod forward;
 pub mod link;
 pub mod machine;

@@ -16,8 +16,12 @@ use machine_host::directories::DirectoryError;
 
 use super::output::gotemplate::TemplateError;
 use crate::machine::name::NameError;
+use crate::ops::init::InitError;
 use crate::ops::rm::RemoveError;
+use crate::ops::stop::StopError;
+use crate::provider::ProviderError;
 use crate::store::StoreError;
+use crate::supervisor::SuperviseError;
 
 /// Exit code of every failure, podman's.
 pub const FAILURE: u8 = 125;
@@ -32,6 +36,7 @@ pub struct CommandError {
     /// The message and its causes; never empty.
     message: String,
     causes: Vec<String>,
+    detail: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -41,6 +46,7 @@ impl CommandError {
         Self {
             message: message.into(),
             causes: Vec::new(),
+            detail: Vec::new(),
             hints: Vec::new(),
         }
     }
@@ -83,6 +89,13 @@ impl CommandError {
         hints.into_iter().fold(self, Self::with_hint)
     }
 
+    /// Adds lines that explain the error, each printed as it is below the causes.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl IntoIterator<Item = String>) -> Self {
+        self.detail.extend(detail);
+        self
+    }
+
     /// The text for standard error.
     pub fn render(&self) -> String {
         self.render_as(ERROR, "Error:")
@@ -100,6 +113,9 @@ impl CommandError {
             let cause = cause.replace('\n', "\n    ");
             // Writing to a String cannot fail.
             let _ = writeln!(text, "  caused by: {cause}");
+        }
+        for line in &self.detail {
+            let _ = writeln!(text, "  {line}");
         }
         for hint in &self.hints {
             let _ = writeln!(text, "{HINT}hint:{HINT:#} {hint}");
@@ -125,8 +141,8 @@ macro_rules! from_errors {
 }
 
 from_errors! {
-    with hints: StoreError, RemoveError;
-    without: DirectoryError, NameError, TemplateError, serde_json::Error, std::io::Error,
+    with hints: InitError, ProviderError, RemoveError, StopError, StoreError;
+    without: DirectoryError, NameError, SuperviseError, TemplateError, serde_json::Error, std::io::Error,
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 pub mod atomic;
 pub mod directories;
 pub mod facts;
+pub mod local_socket;
 pub mod lock;
 pub mod process;
 pub mod program;
 mod sys;
+pub mod termination;
 #[cfg(test)]
 mod testing;

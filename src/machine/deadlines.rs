@@ -41,6 +41,12 @@ deadlines! {
     /// The lock of the directory of all machines.
     STORE_LOCK = Duration::from_secs(20), "another command to finish its change of the list of machines",
         "it is held for renames and for deleting leftovers; a large disk takes a slow file system seconds to free";
+    /// The run lock of a supervisor that is on its way in or out.
+    RUN_LOCK = Duration::from_secs(5), "another supervisor of the machine to come or go",
+        "between taking the lock and answering, and between its last answer and its end, it does nothing slow";
+    /// The thread of a link.
+    LINK_CLOSE = Duration::from_secs(2), "the link's thread to let go of its sockets",
+        "it only drops them";
     /// The answer of a helper program that is only asked for facts.
     PROBE = Duration::from_secs(2), "a probe of the host",
         "an accelerator that works answers in under 100 ms, one that spins never does";
@@ -74,6 +80,9 @@ deadlines! {
     /// The end of a killed process.
     KILLED = Duration::from_secs(5), "a killed process to end",
         "the kernel frees its memory first; only a process stuck in the kernel takes longer";
+    /// A whole stop, as the command that asked for it sees it.
+    STOP_TOTAL = Duration::from_secs(140), "the machine to stop",
+        "all rungs of the ladder one after another, and time for the supervisor to take its leave";
 }
 
 #[cfg(test)]
@@ -97,6 +106,15 @@ mod tests {
     fn a_wait_around_another_is_longer() {
         assert!(STORE_LOCK.limit > EDIT_LOCK.limit);
         assert!(START_TOTAL.limit > QUIET_EMULATED.limit);
+        let ladder = [
+            AGENT_POWER_OFF,
+            ACPI_POWER_DOWN,
+            QUIT,
+            KILLED,
+            LINK_CLOSE,
+            SUPERVISOR_REPLY,
+        ];
+        assert!(STOP_TOTAL.limit > ladder.iter().map(|rung| rung.limit).sum());
         assert!(QUIET_EMULATED.limit > QUIET_ACCELERATED.limit);
     }
 }

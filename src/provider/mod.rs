@@ -1,1 +1,70 @@
-//! Placeholder of the workspace's first commit.
+//! The boundary to the hypervisors: the only code that knows how a VM is run.
+//!
+//! A [`Provider`] turns a [`LaunchPlan`] into a running VM and hands back a [`Vm`], the handle through which the
+//! machine's supervisor observes, ends and reaches it. What a provider can and cannot do is data, see
+//! [`Capabilities`]; code outside of this module asks them and never the provider's kind.
+//!
+//! # Contract, which every provider keeps
+//!
+//! - **Order.** [`Provider::resolve`], then [`Provider::launch`] with what it returned. [`Provider::attach`] needs
+//!   neither: it takes over a VM that another supervisor left behind.
+//! - **Ownership.** The VM outlives its handle and its supervisor. Dropping a [`Vm`] ends no VM; it only lets go of it,
+//!   so that the next supervisor can attach. At most one handle of a VM is held at a time.
+//! - **Events.** Sent in the order in which they happened. [`VmEvent::Exited`] is sent once, and nothing after it.
+//!   No other event is sure to come: a VM that is killed only exits, and a guest that closes and opens a carrier
+//!   quickly may show as a second [`VmEvent::CarrierOpened`] alone. The state at the time of `attach` is sent as
+//!   events, as if it had just come about.
+//! - **Idempotence.** [`Vm::power_down`], [`Vm::quit`], [`Vm::kill`] and [`Vm::resume`] may be called in any state and
+//!   any number of times. For a VM that has ended they succeed.
+//! - **Cancellation.** Every future may be dropped at any point. A dropped `launch` leaves no VM behind; a dropped
+//!   request to a [`Vm`] may or may not have reached it.
+//! - **Bounds.** No call waits without a limit, except [`Vm::connect_link`], whose caller sets one.
+
+pub mod error;
+pub mod plan;
+pub mod qemu;
+pub mod registry;
+pub mod vm;
+
+use async_trait::async_trait;
+use machine_host::process::ProcessIdentity;
+
+pub use error::ProviderError;
+pub use plan::{
+    Accelerator, Capabilities, CarrierKind, Egress, FirstBootChannel, LaunchPlan, ResolveRequest,
+    Resolved, VmPaths,
+};
+pub use vm::{ExitReason, LinkIo, LinkStream, PauseReason, Progress, Vm, VmEvent, VmEvents};
+
+use crate::machine::ProviderKind;
+
+/// One hypervisor. The order of the calls and what else is promised is told in the [module's documentation](self).
+#[async_trait]
+pub trait Provider: Send + Sync + std::fmt::Debug {
+    /// The word under which the registry has it.
+    fn kind(&self) -> ProviderKind;
+
+    /// What its VMs can do.
+    fn capabilities(&self) -> &'static Capabilities;
+
+    /// Finds the programs, their versions and the accelerator. Changes nothing but the cache file named by the
+    /// request; quick when that is warm.
+    async fn resolve(&self, request: &ResolveRequest) -> Result<Resolved, ProviderError>;
+
+    /// Starts the VM. Returns when it can be controlled, which is before its guest has run much; fails when it ends
+    /// before that, with the reason that its program gave.
+    async fn launch(
+        &self,
+        plan: &LaunchPlan,
+        resolved: &Resolved,
+        events: VmEvents,
+    ) -> Result<Box<dyn Vm>, ProviderError>;
+
+    /// Takes over the VM that runs as `identity` and was launched with these paths.
+    async fn attach(
+        &self,
+        paths: &VmPaths,
+        identity: &ProcessIdentity,
+        events: VmEvents,
+    ) -> Result<Box<dyn Vm>, ProviderError>;
+}

@@ -269,6 +269,18 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_appears_meanwhile_is_not_replaced() {
+        let bench = Bench::new();
+        let draft = begin(&bench, "dev").unwrap();
+        let sockets = draft.sockets().display().to_string();
+        fs::write(draft.files().os_disk(crate::machine::DiskFormat::Qcow2), "").unwrap();
+        fs::create_dir(draft.final_directory()).unwrap();
+        let error = draft.commit(&config("dev", &sockets)).unwrap_err();
+        assert_eq!(error.to_string(), "machine \"dev\" already exists");
+        assert_eq!(bench.hidden(), [""; 0]);
+    }
+
+    #[test]
     fn a_failed_commit_leaves_nothing() {
         let bench = Bench::new();
         let draft = begin(&bench, "dev").unwrap();

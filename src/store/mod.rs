@@ -98,17 +98,7 @@ impl Store {
     pub fn load(&self, name: &MachineName) -> Result<StoredMachine, StoreError> {
         let directory = self.places.machine(name);
         let path = directory.join(layout::CONFIG);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(if self.exists(name)? {
-                    StoreError::corrupt(name, &path, CorruptReason::Missing)
-                } else {
-                    StoreError::not_found(name.as_str())
-                });
-            }
-            Err(source) => return Err(StoreError::Read { source }),
-        };
+        let text = self.read_config(name, &path)?;
         let config = document::parse(name, &path, &text)?;
         if config.name != *name {
             // Where file names do not tell cases apart, `Dev` opens the directory of `dev`.
@@ -121,6 +111,23 @@ impl Store {
         }
         let files = MachineFiles::new(directory, config.sockets.clone());
         Ok(StoredMachine { config, files })
+    }
+
+    fn read_config(&self, name: &MachineName, path: &Path) -> Result<Vec<u8>, StoreError> {
+        // A machine that is removed and made again between the two looks has its file at the next try.
+        for _ in 0..3 {
+            match fs::read(path) {
+                Ok(text) => return Ok(text),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::Read { source: error });
+                }
+                Err(_) if !self.exists(name)? => {
+                    return Err(StoreError::not_found(name.as_str()));
+                }
+                Err(_) => {}
+            }
+        }
+        Err(StoreError::corrupt(name, path, CorruptReason::Missing))
     }
 
     /// Reads the machine a user named. A text that cannot be a name is the name of no machine.

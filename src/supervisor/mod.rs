@@ -1,1 +1,28 @@
-//! Placeholder of the workspace's first commit.
+//! The process that runs one machine: it owns the VM and its link, serves the API socket, and answers for the machine.
+//!
+//! `machine start` starts it detached, as `machine supervise NAME`; there is one per running machine and no central
+//! daemon. A single owner task ([`run`]) decides by a state machine without IO ([`lifecycle`]); everything else
+//! reports to it:
+//!
+//! ```text
+//!  boot task ──┐  phases, warnings, the VM                  ┌─> event log, standard output (the starting command)
+//!  VM events ──┤                                            ├─> clients of the control socket
+//!  link ───────┼──> owner task ── Lifecycle::handle ──────> ┼─> VM: power button, quit, kill
+//!  clients ────┤                                            ├─> link: power off, API socket open/closed
+//!  timers ─────┘                                            └─> exit
+//! ```
+//!
+//! The lock `run.lock` is held for the life of the process; its holder's death frees it. The VM is in a session of
+//! its own and survives this process; [`record`] is how it is found again.
+
+mod boot;
+pub mod client;
+pub mod control;
+pub mod events;
+mod evidence;
+pub mod lifecycle;
+pub mod record;
+mod run;
+mod server;
+
+pub use run::{SuperviseError, supervise};

@@ -1,5 +1,7 @@
 //! `machine start`.
 
+use std::time::Duration;
+
 use clap::{ArgAction, Args};
 
 use super::{DEFAULT_HELP, values};
@@ -36,6 +38,10 @@ pub struct StartArgs {
         value_parser = values::boolean
     )]
     pub quiet: bool,
+
+    /// Give up after so long, e.g. 90s or 5m
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
 
     /// Name of the machine.
     #[arg(hide = true, value_name = "NAME")]

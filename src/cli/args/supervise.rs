@@ -1,6 +1,10 @@
 //! `machine supervise`, which only the program itself starts.
 
+use std::time::Duration;
+
 use clap::Args;
+
+use super::values;
 
 /// Own a running machine
 #[derive(Debug, Args)]
@@ -9,6 +13,10 @@ use clap::Args;
     after_help = "Started by the program itself."
 )]
 pub struct SuperviseArgs {
+    /// Give up a start after so long
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
+
     /// Name of the machine.
     #[arg(hide = true, value_name = "NAME", required = true)]
     pub name: String,

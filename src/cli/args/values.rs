@@ -1,5 +1,7 @@
 //! Parsers of option values, with the texts of Go's `strconv`.
 
+use std::time::Duration;
+
 use tracing::level_filters::LevelFilter;
 
 /// A level of `--log-level`.
@@ -49,4 +51,37 @@ pub fn unsigned(text: &str) -> Result<u64, String> {
         return failed("invalid syntax");
     }
     u64::from_str_radix(digits, radix).or_else(|_| failed("value out of range"))
+}
+
+/// Parses a span of time: a whole number of seconds, or one with the unit `s`, `m` or `h`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3600),
+        _ => (text, 1),
+    };
+    let seconds = digits
+        .parse::<u32>()
+        .map_err(|_| format!("`{text}` is no time such as 90s or 5m"))?;
+    if seconds == 0 {
+        return Err("a time of zero gives nothing a chance".to_owned());
+    }
+    Ok(Duration::from_secs(u64::from(seconds) * unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
+        assert_eq!(duration("1h"), Ok(Duration::from_hours(1)));
+        for wrong in ["", "s", "-1s", "1.5m", "0", "99999999999", "5ü"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
 }

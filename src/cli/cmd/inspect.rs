@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
-use super::{Session, seam};
+use super::Session;
 use crate::cli::args::inspect::InspectArgs;
 use crate::cli::args::name_or_default;
 use crate::cli::error::CommandError;
@@ -12,6 +12,7 @@ use crate::cli::output::format::Report;
 use crate::cli::output::json;
 use crate::cli::output::reports::{self, Inspected};
 use crate::ops::inspect::{self, InspectedMachine};
+use crate::supervisor::client;
 
 /// What templates and their errors are called.
 const TEMPLATE: &str = "inspect";
@@ -30,7 +31,7 @@ pub(super) fn run(args: &InspectArgs, session: &Session<'_>) -> Result<(), Comma
     let mut machines = Vec::new();
     let mut errors = Vec::new();
     for name in names {
-        match inspect::inspect(&session.store, name, seam::probe) {
+        match inspect::inspect(&session.store, name, client::probe) {
             Ok(machine) => machines.push(report(machine)),
             Err(error) => errors.push(CommandError::from(error)),
         }

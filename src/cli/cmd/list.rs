@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Session, seam};
+use super::Session;
 use crate::cli::args::list::ListArgs;
 use crate::cli::error::CommandError;
 use crate::cli::output::format::{self, Report};
@@ -11,6 +11,7 @@ use crate::cli::output::json;
 use crate::cli::output::reports::{self, Listed};
 use crate::machine::Status;
 use crate::ops::list::{self, ListedMachine};
+use crate::supervisor::client;
 
 /// What templates and their errors are called.
 const TEMPLATE: &str = "list";
@@ -20,7 +21,7 @@ const COLUMNS: [&str; 7] = [
 
 pub(super) fn run(args: &ListArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let mut rows = Vec::new();
-    for machine in list::list(&session.store, seam::probe)? {
+    for machine in list::list(&session.store, client::probe)? {
         match row(machine) {
             Ok(row) => rows.push(row),
             // One bad machine hides no other.

@@ -4,7 +4,6 @@ mod init;
 mod inspect;
 mod list;
 mod rm;
-mod seam;
 mod start;
 mod stop;
 mod supervise;

@@ -1,15 +1,16 @@
 //! `machine rm`.
 
-use super::{Session, seam};
+use super::Session;
 use crate::cli::args::name_or_default;
 use crate::cli::args::rm::RmArgs;
 use crate::cli::error::CommandError;
 use crate::cli::{prompt, texts};
-use crate::ops::rm;
+use crate::ops::{self, rm};
+use crate::supervisor::client;
 
 pub(super) async fn run(args: &RmArgs, session: &mut Session<'_>) -> Result<(), CommandError> {
     let name = name_or_default(&args.names);
-    let plan = rm::plan(&session.store, name, args.force, seam::probe)?;
+    let plan = rm::plan(&session.store, name, args.force, client::probe)?;
     if !args.force {
         let paths: Vec<String> = plan
             .paths
@@ -21,8 +22,8 @@ pub(super) async fn run(args: &RmArgs, session: &mut Session<'_>) -> Result<(), 
             return Ok(());
         }
     }
-    let stop = async |files: &_| seam::stop(files).await;
-    let work = rm::remove(&session.store, &plan, args.force, seam::probe, stop);
+    let stop = async |files: &_| ops::stop::stop(&session.store, &plan.name, files, true).await;
+    let work = rm::remove(&session.store, &plan, args.force, client::probe, stop);
     Ok(session.interrupt.guard(work).await?)
 }
 

@@ -1,13 +1,18 @@
 //! `machine start`.
 
+use std::time::Duration;
+
 use super::Session;
-use super::seam::{self, Started};
 use crate::cli::args::name_or_default;
 use crate::cli::args::start::StartArgs;
 use crate::cli::error::CommandError;
+use crate::cli::interrupt;
 use crate::cli::output::printer::{Printer, Verbosity};
 use crate::cli::progress::Phases;
 use crate::cli::texts;
+use crate::ops;
+use crate::ops::start::{StartError, Started};
+use crate::supervisor::events::{Event, Stamped};
 
 pub(super) async fn run(args: &StartArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let verbosity = if args.quiet {
@@ -19,6 +24,7 @@ pub(super) async fn run(args: &StartArgs, session: &Session<'_>) -> Result<(), C
     start(
         name_or_default(&args.names),
         !args.no_info,
+        args.timeout,
         session,
         &printer,
     )
@@ -29,17 +35,31 @@ pub(super) async fn run(args: &StartArgs, session: &Session<'_>) -> Result<(), C
 pub(super) async fn start(
     name: &str,
     tips: bool,
+    timeout: Option<Duration>,
     session: &Session<'_>,
     printer: &Printer,
 ) -> Result<(), CommandError> {
     // An unknown machine is an error before anything is said.
-    seam::files(&session.store, name)?;
+    let machine = session.store.find(name)?;
     if !printer.is_quiet() {
         printer.stdout(&texts::starting(name));
     }
     let mut phases = Phases::new(printer);
-    let work = seam::start(&session.store, name, &mut phases);
-    let started = session.interrupt.guard(work).await;
+    let tell = |stamped: &Stamped| match &stamped.event {
+        Event::Phase { phase } => phases.begin(&capitalised(phase.description())),
+        Event::Warning { message } => phases.warn(message),
+        Event::Rebooting => phases.begin("The guest reboots"),
+        _ => {}
+    };
+    let interrupted = interrupt::requested();
+    let started = ops::start::start(
+        &session.store,
+        &machine.config.name,
+        timeout,
+        tell,
+        interrupted,
+    );
+    let started = started.await;
     phases.finish();
     printer.stdout(&last_words(name, &started?, tips && !printer.is_quiet()));
     Ok(())
@@ -52,10 +72,24 @@ fn last_words(name: &str, started: &Started, tips: bool) -> String {
         if !started.rootful {
             text.push_str(&texts::rootless(name));
         }
-        text.push_str(&texts::forwarding(&started.api.to_string_lossy()));
+        text.push_str(&texts::forwarding(&started.api_socket.to_string_lossy()));
     }
     text.push_str(&texts::started(name));
     text
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters).collect()
+}
+
+impl From<StartError> for CommandError {
+    fn from(error: StartError) -> Self {
+        Self::from_error(&error)
+            .with_detail(error.detail())
+            .with_hints(error.hints())
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +102,14 @@ mod tests {
 
     fn words(rootful: bool, tips: bool) -> String {
         let api = PathBuf::from("/m/vm/podman.sock");
-        last_words("vm", &Started { api, rootful }, tips)
+        last_words(
+            "vm",
+            &Started {
+                api_socket: api,
+                rootful,
+            },
+            tips,
+        )
     }
 
     #[test]

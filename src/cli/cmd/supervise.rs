@@ -1,11 +1,20 @@
 //! `machine supervise`: the process that owns a running machine.
 
-use super::{Session, seam};
+use machine_host::directories::Directories;
+
+use super::Session;
 use crate::cli::args::supervise::SuperviseArgs;
 use crate::cli::error::CommandError;
-use crate::machine::MachineName;
+use crate::provider::registry;
+use crate::supervisor;
+
+/// Where verdicts on accelerators are kept, below the data directory.
+const ACCELERATORS: &str = "accelerators.json";
 
 pub(super) async fn run(args: &SuperviseArgs, session: &Session<'_>) -> Result<(), CommandError> {
-    let name = MachineName::parse(&args.name)?;
-    seam::supervise(&session.store, &name).await
+    let machine = session.store.find(&args.name)?;
+    let provider = registry::provider(machine.config.provider)?;
+    let cache = Directories::from_environment()?.data.join(ACCELERATORS);
+    supervisor::supervise(machine.config, machine.files, provider, cache, args.timeout).await?;
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::future::pending;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Ends when the process is asked to stop.
-pub(super) async fn requested() {
+pub async fn requested() {
     let signals = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),

@@ -5,7 +5,7 @@ use std::future::pending;
 use tokio::signal::windows;
 
 /// Ends when the process is asked to stop.
-pub(super) async fn requested() {
+pub async fn requested() {
     let events = (
         windows::ctrl_c(),
         windows::ctrl_break(),

@@ -1,0 +1,53 @@
+# The doors to everything that is built, checked and measured here. `make` alone lists them.
+#
+# PROFILE=release builds what is shipped. CARGO_TARGET_DIR is respected.
+
+PROFILE ?= dev
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+
+.PHONY: help setup build agent check test e2e cross full torture bench run clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: ## install the Debian packages that everything below needs (as root or by sudo)
+	packaging/tools/setup.sh run test cross
+
+build: agent ## the `machine` program and the agent beside it
+	cargo build --locked --workspace --exclude machine-agent --profile $(PROFILE)
+
+agent:
+	packaging/tools/build-agent.sh $(PROFILE)
+
+check: ## format, lints, unit and snapshot tests: no guest, no network
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked --workspace
+
+test: check e2e ## check, then end to end on a real guest
+
+e2e: build
+	tests/run-e2e
+
+cross: ## lints, links and Wine tests for Windows and macOS
+	python3 packaging/cross/check.py
+
+full: test ## test and cross with every architecture
+	python3 packaging/cross/check.py --full
+	packaging/tools/build-agent.sh $(PROFILE) aarch64
+
+torture: build ## the long tests of links and lives
+	tests/run-e2e --torture
+
+bench: ## the figures, of a release build
+	$(MAKE) build PROFILE=release
+	benches/run
+
+run: ## try it: install, build, start a guest in a place of its own
+	packaging/tools/setup.sh run
+	$(MAKE) build
+	packaging/run
+
+clean: ## remove what was built here; the build cache stays
+	cargo clean

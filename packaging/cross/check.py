@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Lints, links and tests the workspace for Windows and macOS.
+
+    check.py [--full]        --full: macOS on Intel as well
+
+Lints run each time (cargo remembers what is unchanged). Linking, and the unit tests of the Windows
+build under Wine, are left out when they have passed before with the very same files and compiler;
+the record of that is in the build cache and is never needed. The agent is a Linux program.
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import time
+
+from common import BUILD_CACHE, CACHE, MACOS, MACOS_INTEL, TOP, WINDOWS, output, run
+from prepare import prepare
+
+WORKSPACE = ("--locked", "--workspace", "--exclude", "machine-agent")
+# No part of a foreign build.
+IGNORED = (".md", ".sh")
+IGNORED_FOLDERS = ("docs/", ".ci/", "machine-images/debian/", "provisioning/agent/", "benches/")
+
+
+def content():
+    """A digest of what the builds are made from; None outside of a git work tree."""
+    try:
+        listed = output("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=TOP)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    digest = hashlib.sha256(output("rustc", "--version", "--verbose", cwd=TOP).encode())
+    for name in sorted(set(listed.split("\0")) - {""}):
+        path = TOP / name
+        if name.endswith(IGNORED) or name.startswith(IGNORED_FOLDERS) or not path.is_file():
+            continue
+        data = path.read_bytes()
+        digest.update(f"{name}\0{len(data)}\0".encode() + data)
+    return digest.hexdigest()
+
+
+def stage(name, *command):
+    print(f"cross: {name}", flush=True)
+    started = time.monotonic()
+    try:
+        run(*command, cwd=TOP)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"cross: {name} failed with code {error.returncode}")
+    print(f"cross: {name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def once(name, key, *command):
+    """Runs the stage unless it has passed with these files."""
+    record = BUILD_CACHE / "results" / f"{name.replace(' ', '-')}-{key}"
+    if key and record.exists():
+        record.touch()
+        print(f"cross: {name}: passed before with these files", flush=True)
+        return
+    stage(name, *command)
+    if key:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.touch()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true")
+    options = parser.parse_args()
+    macos = [MACOS, MACOS_INTEL] if options.full else [MACOS]
+
+    os.environ.pop("RUSTFLAGS", None)
+    os.environ.update(prepare((WINDOWS, *macos)))
+    os.environ["PATH"] = f"{CACHE}/bin:{os.environ['PATH']}"
+    # Nobody debugs these builds, and each target costs a gigabyte with the tables.
+    os.environ.update(CARGO_PROFILE_DEV_DEBUG="0", CARGO_INCREMENTAL="0")
+
+    stage("lints for Windows", "cargo", "clippy", *WORKSPACE, "--all-targets", "--target", WINDOWS, "--", "-D", "warnings")
+    for target in macos:
+        stage(f"lints for {target}", "cargo-zigbuild", "clippy", *WORKSPACE, "--all-targets", "--target", target, "--", "-D", "warnings")
+    key = content()
+    once("links for Windows", key, "cargo", "test", *WORKSPACE, "--no-run", "--target", WINDOWS)
+    for target in macos:
+        once(f"links for {target}", key, "cargo-zigbuild", "zigbuild", *WORKSPACE, "--all-targets", "--target", target)
+    once("tests under Wine", key, "cargo", "test", *WORKSPACE, "--lib", "--bins", "--target", WINDOWS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+//! The command line. In a guest it is empty; the options let tests run the agent without one.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// A command line that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArgumentError {
+    #[error("Unknown option `{}`", .0.display())]
+    Unknown(OsString),
+    #[error("Option `{0}` needs a value")]
+    NoValue(&'static str),
+    #[error("The agent cannot tell where its program file is")]
+    Executable(#[source] std::io::Error),
+}
+
+/// What the command line says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Arguments {
+    /// Directory with the boot parameters: that of the program, unless `--seed` names another.
+    pub(super) seed: PathBuf,
+    /// Whether the seed is the mount that the stub unit made, to be detached once read.
+    pub(super) detach_seed: bool,
+    /// A Unix socket of the host to connect to, in place of a port (`--socket`).
+    pub(super) socket: Option<PathBuf>,
+    /// What stands for the guest's `/` (`--root`).
+    pub(super) root: PathBuf,
+}
+
+impl Arguments {
+    pub(super) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Self, ArgumentError> {
+        let (mut seed, mut socket, mut root) = (None, None, None);
+        while let Some(word) = words.next() {
+            let (option, value) = match word.to_str() {
+                Some("--seed") => ("--seed", &mut seed),
+                Some("--socket") => ("--socket", &mut socket),
+                Some("--root") => ("--root", &mut root),
+                _ => return Err(ArgumentError::Unknown(word)),
+            };
+            let word = words.next().ok_or(ArgumentError::NoValue(option))?;
+            *value = Some(PathBuf::from(word));
+        }
+        Ok(Self {
+            detach_seed: seed.is_none() && root.is_none(),
+            seed: match seed {
+                Some(seed) => seed,
+                None => program_directory()?,
+            },
+            socket,
+            root: root.unwrap_or_else(|| PathBuf::from("/")),
+        })
+    }
+}
+
+fn program_directory() -> Result<PathBuf, ArgumentError> {
+    let program = std::env::current_exe().map_err(ArgumentError::Executable)?;
+    Ok(program.parent().unwrap_or(Path::new("/")).to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, ArgumentError> {
+        Arguments::parse(words.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn empty_in_a_guest() {
+        let arguments = parse(&[]).unwrap();
+        assert_eq!(arguments.seed, program_directory().unwrap());
+        assert_eq!(arguments.root, Path::new("/"));
+        assert!(arguments.detach_seed);
+        assert_eq!(arguments.socket, None);
+    }
+
+    #[test]
+    fn options_of_tests() {
+        let arguments = parse(&["--seed", "/s", "--root", "/r", "--socket", "/c"]).unwrap();
+        assert_eq!(
+            arguments,
+            Arguments {
+                seed: "/s".into(),
+                detach_seed: false,
+                socket: Some("/c".into()),
+                root: "/r".into(),
+            }
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(
+            parse(&["--sed"]).unwrap_err().to_string(),
+            "Unknown option `--sed`"
+        );
+        assert_eq!(
+            parse(&["--seed"]).unwrap_err().to_string(),
+            "Option `--seed` needs a value"
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! The agent proper.
+//!
+//! * [`arguments`], [`parameters`], [`paths`]: what this boot is about, and where things lie in the guest.
+//! * [`carrier`], [`port`]: the byte stream to the host, found by event and opened again after every session.
+//! * [`session`]: one link from its hello to its end; [`targets`] and [`control`] serve its streams.
+//! * [`events`]: what the host has been, or will be, told about the guest; [`observe`] finds it out with [`watch`],
+//!   [`engine`], [`systemd`].
+//! * [`docker`]: the link at the place where Docker's clients look.
+//!
+//! One thread, and no state but the list of events: a new agent in place of a dead one says the same.
+
+mod arguments;
+mod carrier;
+mod control;
+mod docker;
+mod engine;
+mod events;
+mod log;
+mod observe;
+mod parameters;
+mod paths;
+mod port;
+mod session;
+mod sys;
+mod systemd;
+mod targets;
+mod watch;
+
+use std::pin::pin;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use self::arguments::Arguments;
+use self::carrier::Carrier;
+use self::events::Events;
+use self::log::{log, log_error};
+use self::paths::Paths;
+use self::session::Guest;
+
+/// Names this build in the hello and in the events.
+const BUILD: &str = match option_env!("MACHINE_BUILD") {
+    Some(build) => build,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
+/// Each waits for an engine whose queue of connections is full.
+const BLOCKING_THREADS: usize = 16;
+
+/// How long the host may take to read that the agent ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why the agent cannot go on. systemd starts it again.
+#[derive(Debug, thiserror::Error)]
+enum AgentError {
+    #[error(transparent)]
+    Arguments(#[from] arguments::ArgumentError),
+    #[error(transparent)]
+    Parameters(#[from] parameters::ParameterError),
+    #[error(transparent)]
+    Carrier(#[from] carrier::CarrierError),
+    #[error("The agent could not set itself up")]
+    Setup(#[from] std::io::Error),
+}
+
+pub(crate) fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log_error("The agent ends", &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), AgentError> {
+    let arguments = Arguments::parse(std::env::args_os().skip(1))?;
+    let boot = parameters::read(&arguments.seed)?;
+    let paths = Paths::new(arguments.root, boot.uid);
+    if arguments.detach_seed {
+        parameters::detach(&arguments.seed);
+    }
+    log(&format!(
+        "Agent {BUILD} of machine {}, for host {}",
+        boot.machine, boot.host_build
+    ));
+
+    let carrier = Carrier::choose(arguments.socket, &boot)?;
+    let guest = Rc::new(Guest::new(boot, paths, Events::new(events::started()?)));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    LocalSet::new().block_on(&runtime, live(carrier, guest))
+}
+
+/// Serves the host until systemd asks the agent to end, or the carrier cannot be used any more.
+async fn live(carrier: Carrier, guest: Rc<Guest>) -> Result<(), AgentError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::task::spawn_local(observe::observe(Rc::clone(&guest)));
+    let mut serving = pin!(session::serve(carrier, Rc::clone(&guest)));
+    tokio::select! {
+        ended = &mut serving => return Ok(ended?),
+        _ = terminate.recv() => log("Asked to end"),
+    }
+    if guest.close() {
+        let _ = tokio::time::timeout(FAREWELL, serving).await;
+    }
+    Ok(())
+}

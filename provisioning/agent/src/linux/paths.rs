@@ -1,0 +1,76 @@
+//! Where things lie in the guest, below what stands for its `/`.
+
+use std::path::PathBuf;
+
+use machine_protocol::message::Engine;
+
+/// All paths that the agent touches.
+#[derive(Debug)]
+pub(super) struct Paths {
+    root: PathBuf,
+    uid: u32,
+}
+
+impl Paths {
+    pub(super) fn new(root: PathBuf, uid: u32) -> Self {
+        Self { root, uid }
+    }
+
+    /// The API socket of an engine.
+    pub(super) fn engine_socket(&self, engine: Engine) -> PathBuf {
+        match engine {
+            Engine::Rootful => self.root.join("run/podman/podman.sock"),
+            Engine::Rootless => self
+                .root
+                .join(format!("run/user/{}/podman/podman.sock", self.uid)),
+        }
+    }
+
+    /// Where Docker's clients look.
+    pub(super) fn docker_socket(&self) -> PathBuf {
+        self.root.join("run/docker.sock")
+    }
+
+    /// A program of the guest.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.root.join("usr/bin").join(name)
+    }
+}
+
+/// The engine that the machine's user asked for.
+pub(super) fn chosen_engine(rootful: bool) -> Engine {
+    if rootful {
+        Engine::Rootful
+    } else {
+        Engine::Rootless
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn in_a_guest_and_in_a_stand_in() {
+        let guest = Paths::new("/".into(), 1234);
+        assert_eq!(
+            guest.engine_socket(Engine::Rootful),
+            Path::new("/run/podman/podman.sock")
+        );
+        assert_eq!(
+            guest.engine_socket(Engine::Rootless),
+            Path::new("/run/user/1234/podman/podman.sock")
+        );
+        let stand_in = Paths::new("/tmp/g".into(), 0);
+        assert_eq!(
+            stand_in.docker_socket(),
+            Path::new("/tmp/g/run/docker.sock")
+        );
+        assert_eq!(
+            stand_in.program("systemctl"),
+            Path::new("/tmp/g/usr/bin/systemctl")
+        );
+    }
+}

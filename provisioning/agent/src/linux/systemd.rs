@@ -1,0 +1,210 @@
+//! What the guest's service manager and its journal know, by their own programs. What they say is bounded.
+
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use machine_protocol::message::Engine;
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+use super::paths::Paths;
+
+/// How long a program may take that answers from what it knows.
+const SOON: Duration = Duration::from_secs(20);
+const OUTPUT_LIMIT: u64 = 256 * 1024;
+const LINES: usize = 20;
+const LINE_LENGTH: usize = 400;
+const UNITS: usize = 50;
+
+/// Waits until the guest has finished its start, however it ended, and says how: `running`, `degraded`, `maintenance`.
+pub(super) async fn boot_finished(paths: &Paths) -> io::Result<String> {
+    let arguments = ["is-system-running", "--wait"];
+    let (_, output) = run(&paths.program("systemctl"), &arguments).await?;
+    Ok(word(&output))
+}
+
+/// The state of the guest as a whole, now.
+pub(super) async fn state(paths: &Paths) -> io::Result<String> {
+    let (_, output) = run_soon(&paths.program("systemctl"), &["is-system-running"]).await?;
+    Ok(word(&output))
+}
+
+/// The units that failed.
+pub(super) async fn failed_units(paths: &Paths) -> io::Result<Vec<String>> {
+    let arguments = [
+        "list-units",
+        "--state=failed",
+        "--plain",
+        "--no-legend",
+        "--no-pager",
+    ];
+    let (_, output) = run_soon(&paths.program("systemctl"), &arguments).await?;
+    Ok(units(&output))
+}
+
+/// The journal's last lines about an engine.
+pub(super) async fn engine_journal(paths: &Paths, engine: Engine) -> io::Result<Vec<String>> {
+    let mut arguments = vec![
+        "--boot",
+        "--lines=20",
+        "--output=cat",
+        "--no-pager",
+        "--quiet",
+    ];
+    arguments.extend(match engine {
+        Engine::Rootful => ["--unit=podman.socket", "--unit=podman.service"].as_slice(),
+        // `--user-unit` would mean root's own.
+        Engine::Rootless => &[
+            "_SYSTEMD_USER_UNIT=podman.service",
+            "+",
+            "USER_UNIT=podman.service",
+            "+",
+            "USER_UNIT=podman.socket",
+        ],
+    });
+    let (_, output) = run_soon(&paths.program("journalctl"), &arguments).await?;
+    Ok(last_lines(&output))
+}
+
+/// Asks for an orderly power-off. Nothing is waited for.
+pub(super) async fn power_off(paths: &Paths) -> io::Result<()> {
+    let (status, output) =
+        run_soon(&paths.program("systemctl"), &["poweroff", "--no-block"]).await?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!(
+            "systemctl ended with {status}: {}",
+            output.trim()
+        )))
+    }
+}
+
+async fn run_soon(program: &Path, arguments: &[&str]) -> io::Result<(ExitStatus, String)> {
+    match tokio::time::timeout(SOON, run(program, arguments)).await {
+        Ok(done) => done,
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!(
+                "`{}` did not end within {} s",
+                program.display(),
+                SOON.as_secs()
+            ),
+        )),
+    }
+}
+
+async fn run(program: &Path, arguments: &[&str]) -> io::Result<(ExitStatus, String)> {
+    let context = |error: io::Error| {
+        io::Error::new(error.kind(), format!("`{}`: {error}", program.display()))
+    };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("LC_ALL", "C.UTF-8")
+        .env("SYSTEMD_COLORS", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(context)?;
+    let mut output = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(OUTPUT_LIMIT).read_to_end(&mut output).await?;
+    }
+    let status = child.wait().await?;
+    Ok((status, String::from_utf8_lossy(&output).into_owned()))
+}
+
+/// A state, or what stands for the lack of one.
+fn word(output: &str) -> String {
+    match output.split_ascii_whitespace().next() {
+        Some(word) => word.chars().take(LINE_LENGTH).collect(),
+        None => "unknown".to_owned(),
+    }
+}
+
+/// The first column. Older versions put a dot before a failed unit, whatever they are told.
+fn units(output: &str) -> Vec<String> {
+    let names = output.lines().filter_map(|line| {
+        let line = line.trim_start_matches(|sign: char| sign.is_whitespace() || !sign.is_ascii());
+        line.split_ascii_whitespace().next()
+    });
+    names
+        .take(UNITS)
+        .map(|name| name.chars().take(LINE_LENGTH).collect())
+        .collect()
+}
+
+fn last_lines(output: &str) -> Vec<String> {
+    let lines: Vec<&str> = output.lines().collect();
+    let last = &lines[lines.len().saturating_sub(LINES)..];
+    last.iter()
+        .map(|line| line.chars().take(LINE_LENGTH).collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn lists_of_units() {
+        let output = "\
+            foo.service   loaded failed failed Foo, with words\n\
+            ● bar@1.mount loaded failed failed Bar\n\
+            \n";
+        assert_eq!(units(output), ["foo.service", "bar@1.mount"]);
+        assert_eq!(units(""), Vec::<String>::new());
+        assert_eq!(units(&"x.service loaded\n".repeat(1000)).len(), UNITS);
+    }
+
+    #[test]
+    fn states() {
+        assert_eq!(word("degraded\n"), "degraded");
+        assert_eq!(word("\n"), "unknown");
+    }
+
+    #[test]
+    fn journals_are_cut() {
+        let lines: Vec<String> = (0..100)
+            .map(|n| format!("{n} {}", "ä".repeat(1000)))
+            .collect();
+        let lines = last_lines(&lines.join("\n"));
+        assert_eq!(lines.len(), LINES);
+        assert!(lines[0].starts_with("80 ") && lines[19].starts_with("99 "));
+        assert!(lines.iter().all(|line| line.chars().count() == LINE_LENGTH));
+    }
+
+    fn with_systemctl(script: &str) -> (tempfile::TempDir, Paths) {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::new(root.path().to_path_buf(), 1000);
+        let program = paths.program("systemctl");
+        fs_err::create_dir_all(program.parent().unwrap()).unwrap();
+        fs_err::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        (root, paths)
+    }
+
+    /// A degraded system makes `systemctl` end with 1; the word is the answer all the same.
+    #[tokio::test]
+    async fn exit_codes_are_no_answers() {
+        let (_root, paths) = with_systemctl("echo degraded; exit 1");
+        assert_eq!(boot_finished(&paths).await.unwrap(), "degraded");
+        let error = power_off(&paths).await.unwrap_err().to_string();
+        assert_eq!(error, "systemctl ended with exit status: 1: degraded");
+    }
+
+    #[tokio::test]
+    async fn no_such_program() {
+        let paths = Paths::new("/nowhere".into(), 1000);
+        let error = state(&paths).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with("`/nowhere/usr/bin/systemctl`: "),
+            "{error}"
+        );
+    }
+}

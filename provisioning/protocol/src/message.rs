@@ -1,0 +1,260 @@
+//! What is said on the streams: the target of an OPEN, the agent's events, requests and replies.
+//!
+//! Events, requests and replies travel as JSON lines of at most [`MAX_LINE`] bytes.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The longest JSON line that a reader takes, without its newline.
+pub const MAX_LINE: usize = 64 * 1024;
+
+/// What a new stream is to be joined to: the payload of OPEN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// An engine's API socket in the guest; opened by the host.
+    Engine(Engine),
+    /// The agent's [`AgentEvent`] lines; opened by the agent.
+    AgentEvents,
+    /// [`AgentRequest`] lines and their replies; opened by the host.
+    AgentControl,
+    /// Everything sent is thrown away; for tests and measurements.
+    Discard,
+    /// So many zero bytes, then the end; for tests and measurements.
+    Source {
+        /// How many.
+        bytes: u64,
+    },
+    /// Everything sent comes back; for tests and measurements.
+    Echo,
+}
+
+/// Which of the guest's two engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// Root's engine.
+    Rootful,
+    /// The engine of the machine's user.
+    Rootless,
+}
+
+/// Something that happened in the guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum AgentEvent {
+    /// The agent runs and the link is up.
+    Started {
+        /// Build of the agent.
+        build: String,
+        /// The kernel's id of this boot.
+        boot_id: String,
+        /// Since the guest's kernel started.
+        uptime_ms: u64,
+    },
+    /// An engine answered `/_ping`.
+    EngineReady {
+        /// Which.
+        engine: Engine,
+        /// Since the guest's kernel started.
+        uptime_ms: u64,
+    },
+    /// An engine's socket listens.
+    SocketListening {
+        /// Whose.
+        engine: Engine,
+    },
+    /// The guest's service manager has finished its start.
+    BootFinished {
+        /// What `systemctl is-system-running` says.
+        state: String,
+        /// Units that failed.
+        failed_units: Vec<String>,
+    },
+    /// An engine will not answer.
+    EngineFailed {
+        /// Which.
+        engine: Engine,
+        /// In one sentence.
+        reason: String,
+        /// The log's last lines.
+        detail: Vec<String>,
+    },
+}
+
+/// A request to the agent; each is answered by one [`AgentReply`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum AgentRequest {
+    /// Turn the guest off in good order.
+    PowerOff,
+    /// Say what is wrong in the guest.
+    Diagnose,
+    /// Say what the agent uses.
+    Statistics,
+}
+
+/// The answer to an [`AgentRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum AgentReply {
+    /// It will be done.
+    Accepted,
+    /// Answer to [`AgentRequest::Diagnose`].
+    Diagnosis {
+        /// What `systemctl is-system-running` says.
+        state: String,
+        /// Units that failed.
+        failed_units: Vec<String>,
+        /// Lines for a person.
+        detail: Vec<String>,
+    },
+    /// Answer to [`AgentRequest::Statistics`].
+    Statistics {
+        /// Resident memory of the agent.
+        resident_kib: u64,
+        /// Streams that are open on this link.
+        streams: u64,
+        /// Bytes received and not yet passed on.
+        buffered_bytes: u64,
+        /// The most that was ever buffered on this link.
+        peak_buffered_bytes: u64,
+    },
+    /// It cannot be done.
+    Failed {
+        /// In one sentence.
+        reason: String,
+    },
+}
+
+/// A line that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// No newline within [`MAX_LINE`] bytes.
+    #[error("A line of more than {MAX_LINE} bytes")]
+    TooLong,
+    /// Not the JSON that was expected.
+    #[error("A line is not the expected JSON")]
+    Json(#[source] serde_json::Error),
+}
+
+/// One message as a line, newline included.
+pub fn to_line<T: Serialize>(message: &T) -> Result<Vec<u8>, LineError> {
+    let mut line = serde_json::to_vec(message).map_err(LineError::Json)?;
+    if line.len() > MAX_LINE {
+        return Err(LineError::TooLong);
+    }
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Cuts what arrives into lines; holds at most one incomplete line.
+#[derive(Debug, Default)]
+pub struct LineBuffer {
+    bytes: Vec<u8>,
+}
+
+impl LineBuffer {
+    /// Adds what arrived. Take all messages out before adding more, or the buffer grows.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next complete message; `None` when more bytes are needed.
+    pub fn next_message<T: DeserializeOwned>(&mut self) -> Result<Option<T>, LineError> {
+        let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') else {
+            return if self.bytes.len() > MAX_LINE {
+                Err(LineError::TooLong)
+            } else {
+                Ok(None)
+            };
+        };
+        if end > MAX_LINE {
+            return Err(LineError::TooLong);
+        }
+        let message = serde_json::from_slice(&self.bytes[..end]).map_err(LineError::Json);
+        self.bytes.drain(..=end);
+        message.map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_keep_their_form() {
+        for (target, json) in [
+            (Target::Engine(Engine::Rootful), r#"{"engine":"rootful"}"#),
+            (Target::Engine(Engine::Rootless), r#"{"engine":"rootless"}"#),
+            (Target::AgentEvents, r#""agent-events""#),
+            (Target::AgentControl, r#""agent-control""#),
+            (Target::Discard, r#""discard""#),
+            (Target::Source { bytes: 7 }, r#"{"source":{"bytes":7}}"#),
+            (Target::Echo, r#""echo""#),
+        ] {
+            assert_eq!(serde_json::to_string(&target).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Target>(json).unwrap(), target);
+        }
+    }
+
+    #[test]
+    fn events_requests_and_replies_are_tagged() {
+        let event = AgentEvent::EngineReady {
+            engine: Engine::Rootless,
+            uptime_ms: 3,
+        };
+        assert_eq!(
+            to_line(&event).unwrap(),
+            b"{\"event\":\"engine-ready\",\"engine\":\"rootless\",\"uptime_ms\":3}\n"
+        );
+        assert_eq!(
+            to_line(&AgentRequest::PowerOff).unwrap(),
+            b"{\"request\":\"power-off\"}\n"
+        );
+        assert_eq!(
+            to_line(&AgentReply::Accepted).unwrap(),
+            b"{\"reply\":\"accepted\"}\n"
+        );
+    }
+
+    #[test]
+    fn lines_are_cut_wherever_the_bytes_are_cut() {
+        let mut wire = to_line(&AgentRequest::PowerOff).unwrap();
+        wire.extend(to_line(&AgentRequest::Diagnose).unwrap());
+        for cut in 0..wire.len() {
+            let mut lines = LineBuffer::default();
+            let mut seen = Vec::new();
+            for part in [&wire[..cut], &wire[cut..]] {
+                lines.push(part);
+                while let Some(request) = lines.next_message::<AgentRequest>().unwrap() {
+                    seen.push(request);
+                }
+            }
+            assert_eq!(
+                seen,
+                [AgentRequest::PowerOff, AgentRequest::Diagnose],
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_and_a_line_of_rubbish_are_errors() {
+        let mut lines = LineBuffer::default();
+        lines.push(&vec![b'x'; MAX_LINE + 1]);
+        assert!(matches!(
+            lines.next_message::<AgentRequest>(),
+            Err(LineError::TooLong)
+        ));
+        let mut lines = LineBuffer::default();
+        lines.push(b"rubbish\n{\"request\":\"statistics\"}\n");
+        assert!(matches!(
+            lines.next_message::<AgentRequest>(),
+            Err(LineError::Json(_))
+        ));
+        assert_eq!(
+            lines.next_message().unwrap(),
+            Some(AgentRequest::Statistics)
+        );
+    }
+}

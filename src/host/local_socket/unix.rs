@@ -1,0 +1,52 @@
+//! Unix sockets.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tokio::net::{UnixListener, UnixStream};
+
+/// A connected endpoint.
+pub type Stream = UnixStream;
+
+/// A listening endpoint. Dropping it leaves its file, which its owner removes.
+#[derive(Debug)]
+pub struct Listener(UnixListener);
+
+impl Listener {
+    /// The next client.
+    pub async fn accept(&mut self) -> io::Result<Stream> {
+        self.0.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+/// Listens at `path`, replacing whatever file is there. Needs a tokio runtime.
+pub fn bind(path: &Path) -> io::Result<Listener> {
+    match fs_err::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("cannot listen at `{}`: {error}", path.display()),
+        )
+    })?;
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(Listener(listener))
+}
+
+/// Connects to whoever listens at `path`.
+pub async fn connect(path: &Path) -> io::Result<Stream> {
+    UnixStream::connect(path).await
+}
+
+/// Moves an endpoint to the runtime of the caller, whose thread then serves it.
+pub fn rehome(stream: Stream) -> io::Result<Stream> {
+    UnixStream::from_std(stream.into_std()?)
+}
+
+/// False when it is certain that nobody listens at `path`, which costs less than to connect.
+pub fn may_exist(path: &Path) -> bool {
+    path.exists()
+}

@@ -1,0 +1,343 @@
+//! Tests of `init` with small images in temporary directories.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::store::testing::{Bench, name};
+
+const MIB: u64 = 1 << 20;
+
+fn host() -> Host {
+    Host {
+        resources: HostResources {
+            cpus: 4,
+            memory_mib: 8000,
+        },
+        user_id: 4711,
+        free_bytes: |_| Ok(u64::MAX),
+    }
+}
+
+fn request(image: &Path) -> InitRequest {
+    InitRequest {
+        name: name("dev"),
+        provider: ProviderKind::Qemu,
+        user: DEFAULT_USER.to_owned(),
+        image: image.to_owned(),
+        wish: Wish::default(),
+        rootful: false,
+    }
+}
+
+/// A raw disk: a boot record, and then bytes that are no hole.
+fn raw_image(bench: &Bench) -> PathBuf {
+    let path = bench.root.path().join("guest.raw");
+    let mut bytes = vec![0xa5; usize::try_from(3 * MIB).unwrap()];
+    bytes[..510].fill(0);
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn empty_image(bench: &Bench) -> PathBuf {
+    let path = bench.root.path().join("empty");
+    fs::write(&path, "").unwrap();
+    path
+}
+
+/// Notes the progress, and cancels at the question with this number.
+struct Recorder {
+    seen: Mutex<Vec<InitProgress>>,
+    questions: AtomicUsize,
+    cancel_at: usize,
+}
+
+impl Recorder {
+    fn cancelling_at(cancel_at: usize) -> Self {
+        Self {
+            seen: Mutex::new(Vec::new()),
+            questions: AtomicUsize::new(0),
+            cancel_at,
+        }
+    }
+
+    fn patient() -> Self {
+        Self::cancelling_at(usize::MAX)
+    }
+}
+
+impl InitReporter for Recorder {
+    fn progress(&self, progress: InitProgress) {
+        self.seen.lock().unwrap().push(progress);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.questions.fetch_add(1, Ordering::Relaxed) >= self.cancel_at
+    }
+}
+
+async fn refusal(bench: &Bench, host: &Host, request: &InitRequest) -> InitError {
+    let error = init(&bench.store, host, request, &Recorder::patient())
+        .await
+        .unwrap_err();
+    assert!(nothing_is_there(bench), "{error} left something");
+    error
+}
+
+/// Neither a machine nor the beginning of one.
+fn nothing_is_there(bench: &Bench) -> bool {
+    let machines = bench.root.path().join("d").join("machines");
+    !machines.exists() || (bench.store.names().unwrap().is_empty() && bench.hidden().is_empty())
+}
+
+#[tokio::test]
+async fn a_machine_is_complete() {
+    let bench = Bench::new();
+    let image = raw_image(&bench);
+    let mut request = request(&image);
+    request.rootful = true;
+    let recorder = Recorder::patient();
+    let outcome = init(&bench.store, &host(), &request, &recorder)
+        .await
+        .unwrap();
+
+    let StoredMachine { config, files } = bench.store.load(&name("dev")).unwrap();
+    assert_eq!(outcome.machine.config, config);
+    assert_eq!(config.uid, 4711);
+    assert!(config.rootful);
+    assert_eq!(config.disk, DiskFormat::Raw);
+    assert_eq!(config.image, image.display().to_string());
+    let expected = Resources {
+        cpus: 2,
+        memory_mib: 2048,
+        disk_gib: 100,
+    };
+    assert_eq!(config.resources, expected);
+    assert!(
+        outcome.image.ends_with("guest.raw (raw, 3 MiB)"),
+        "{}",
+        outcome.image
+    );
+
+    let disk = fs::metadata(files.os_disk(DiskFormat::Raw)).unwrap();
+    assert_eq!(disk.len(), 100 << 30);
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap();
+    Secret::from_hex(&read(files.secret())).unwrap();
+    let ignition: serde_json::Value = serde_json::from_str(&read(files.ignition())).unwrap();
+    assert_eq!(ignition["ignition"]["version"], "3.2.0");
+    let client_key = read(files.ssh_client_public_key());
+    assert!(ignition.to_string().contains(client_key.trim()));
+    assert!(read(files.ssh_client_key()).contains("OPENSSH PRIVATE KEY"));
+    assert_ne!(read(files.ssh_client_key()), read(files.ssh_host_key()));
+    let host_key = read(files.ssh_host_public_key());
+    let known: Vec<_> = host_key.split(' ').take(2).collect();
+    assert_eq!(
+        read(files.known_hosts()),
+        format!("dev {}\n", known.join(" "))
+    );
+
+    let seen = recorder.seen.into_inner().unwrap();
+    assert!(
+        matches!(seen.first(), Some(InitProgress::Image { .. })),
+        "{seen:?}"
+    );
+    assert_eq!(seen.last(), Some(&InitProgress::Completing));
+    assert_eq!(bench.hidden(), [""; 0]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_can_read_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let bench = Bench::new();
+    let request = request(Path::new("/dev/null"));
+    let outcome = init(&bench.store, &host(), &request, &Recorder::patient())
+        .await
+        .unwrap();
+    assert_eq!(outcome.image, "none (a blank disk)");
+    let files = outcome.machine.files;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(files.directory()), 0o700);
+    assert_eq!(mode(&files.ssh_directory()), 0o700);
+    for file in [
+        files.secret(),
+        files.ignition(),
+        files.ssh_client_key(),
+        files.ssh_host_key(),
+        files.config(),
+    ] {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn checks_come_in_podmans_order() {
+    let bench = Bench::new();
+    bench.make("taken");
+    let missing = bench.root.path().join("missing");
+    let mut request = request(&missing);
+    request.name = name("taken");
+    request.user = "a b".to_owned();
+    request.wish = Wish {
+        cpus: Some(99),
+        memory_mib: Some(99_000),
+        disk_gib: Some(1),
+    };
+    let expected = [
+        "invalid username \"a b\": names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument",
+        "machine \"taken\" already exists",
+        "requested amount of memory (99000 MB) greater than total system memory (8000 MB)",
+        "requested number of CPUs (99) greater than number of host CPUs (4)",
+    ];
+    let mut seen = Vec::new();
+    for step in 0..=expected.len() {
+        let error = init(&bench.store, &host(), &request, &Recorder::patient())
+            .await
+            .unwrap_err();
+        seen.push(error.to_string());
+        match step {
+            0 => request.user = DEFAULT_USER.to_owned(),
+            1 => request.name = name("free"),
+            2 => request.wish.memory_mib = None,
+            _ => request.wish.cpus = None,
+        }
+    }
+    assert_eq!(seen[..expected.len()], expected);
+    assert_eq!(
+        seen[4],
+        format!("Image `{}` does not exist", missing.display())
+    );
+    assert_eq!(bench.store.names().unwrap(), [name("taken")]);
+}
+
+#[tokio::test]
+async fn an_image_that_is_none_is_refused_before_anything_is_made() {
+    let bench = Bench::new();
+    let image = bench.root.path().join("notes.txt");
+    fs::write(&image, "hello ".repeat(1000)).unwrap();
+    let error = refusal(&bench, &host(), &request(&image)).await;
+    assert!(
+        matches!(error, InitError::Image(ImageError::NotAnImage { .. })),
+        "{error:?}"
+    );
+    assert!(!error.hints().is_empty());
+    assert!(!bench.root.path().join("d").exists());
+}
+
+#[tokio::test]
+async fn a_disk_smaller_than_its_image_is_refused() {
+    let bench = Bench::new();
+    let image = bench.root.path().join("large.raw");
+    fs::copy(raw_image(&bench), &image).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
+    file.set_len((3 << 30) + 1).unwrap();
+    let mut request = request(&image);
+    request.wish.disk_gib = Some(3);
+    let error = refusal(&bench, &host(), &request).await;
+    assert_eq!(
+        error.to_string(),
+        "requested disk size (3 GB) smaller than the image (4 GB)"
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_before_the_copy() {
+    let bench = Bench::new();
+    let image = raw_image(&bench);
+    let full = Host {
+        free_bytes: |_| Ok(2 * MIB),
+        ..host()
+    };
+    let error = refusal(&bench, &full, &request(&image)).await;
+    let InitError::Image(ImageError::Full { needed, free, .. }) = &error else {
+        panic!("{error:?}");
+    };
+    assert!(*needed >= 3 * MIB - 4096, "{needed}");
+    assert_eq!(*free, Some(2 * MIB));
+    assert!(error.hints()[0].contains("MACHINE_HOME"));
+
+    // A file system that does not tell is tried.
+    let mute = Host {
+        free_bytes: |_| Err(io::ErrorKind::Unsupported.into()),
+        ..host()
+    };
+    init(&bench.store, &mute, &request(&image), &Recorder::patient())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn root_and_its_number_stay_on_the_host() {
+    let bench = Bench::new();
+    let image = empty_image(&bench);
+    let root = Host {
+        user_id: 0,
+        ..host()
+    };
+    let outcome = init(&bench.store, &root, &request(&image), &Recorder::patient())
+        .await
+        .unwrap();
+    assert_eq!(outcome.machine.config.uid, 1000);
+    assert_eq!(outcome.machine.config.disk, DiskFormat::Qcow2);
+}
+
+#[tokio::test]
+async fn a_cancellation_at_any_question_leaves_nothing() {
+    let bench = Bench::new();
+    let image = raw_image(&bench);
+    for question in 0.. {
+        let recorder = Recorder::cancelling_at(question);
+        let result = init(&bench.store, &host(), &request(&image), &recorder).await;
+        match result {
+            Err(error) => {
+                assert_eq!(error.to_string(), "Making machine `dev` was cancelled");
+                assert!(nothing_is_there(&bench), "question {question}");
+            }
+            Ok(_) => {
+                assert!(question >= 4, "it was asked {question} times only");
+                assert!(bench.store.find("dev").is_ok());
+                return;
+            }
+        }
+    }
+}
+
+/// The future is dropped at every point where it waits. The runtime waits for its threads, as the program does at its
+/// end.
+#[test]
+fn a_dropped_future_leaves_nothing_or_a_whole_machine() {
+    for polls in 0..50 {
+        let bench = Bench::new();
+        let request = request(&raw_image(&bench));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let finished = runtime.block_on(async {
+            let (host, recorder) = (host(), Recorder::patient());
+            let mut future = std::pin::pin!(init(&bench.store, &host, &request, &recorder));
+            let mut left = polls;
+            std::future::poll_fn(|context| {
+                if left == 0 {
+                    return std::task::Poll::Ready(None);
+                }
+                left -= 1;
+                future.as_mut().poll(context).map(Some)
+            })
+            .await
+        });
+        drop(runtime);
+        if let Some(result) = finished {
+            result.unwrap();
+            assert!(polls > 3, "it waits at {polls} points only");
+            return;
+        }
+        assert!(
+            nothing_is_there(&bench) || bench.store.find("dev").is_ok(),
+            "dropped after {polls} polls: {:?}",
+            bench.hidden()
+        );
+    }
+    panic!("it never finished");
+}

@@ -1,0 +1,115 @@
+//! Stop a machine: the supervisor does it; a VM without a supervisor first gets one.
+
+use crate::machine::deadlines;
+use crate::machine::name::MachineName;
+use crate::ops::start::{StartError, start};
+use crate::store::{MachineFiles, Store};
+use crate::supervisor::client::{self, ClientError};
+use crate::supervisor::control::Reply;
+
+/// Why a machine was not stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// The supervisor cannot be talked to.
+    #[error("unable to stop \"{name}\"")]
+    Client {
+        /// The machine.
+        name: MachineName,
+        /// Why.
+        #[source]
+        source: ClientError,
+    },
+    /// A VM without a supervisor could not be taken over.
+    #[error(
+        "unable to stop \"{name}\": its virtual machine runs without a supervisor and cannot be taken over"
+    )]
+    TakeOver {
+        /// The machine.
+        name: MachineName,
+        /// Why.
+        #[source]
+        source: Box<StartError>,
+    },
+    /// The whole ladder was climbed and the VM is still there.
+    #[error("\"{name}\" did not stop in {seconds} s")]
+    TooSlow {
+        /// The machine.
+        name: MachineName,
+        /// How long was waited.
+        seconds: u64,
+        /// The VM process.
+        vm_pid: Option<u32>,
+    },
+}
+
+impl StopError {
+    /// What to do next.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::TooSlow {
+                vm_pid: Some(pid), ..
+            } => vec![format!(
+                "The VM is process {pid}; see why it cannot be killed"
+            )],
+            Self::TakeOver { source, .. } => source.hints(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Stops a machine and waits until it has stopped; one that is stopped already is fine. `force` skips the steps that
+/// need the guest's help.
+///
+/// The files are enough, so that a machine with a damaged `machine.toml` can be stopped as well.
+pub async fn stop(
+    store: &Store,
+    name: &MachineName,
+    files: &MachineFiles,
+    force: bool,
+) -> Result<(), StopError> {
+    let client_error = |source| StopError::Client {
+        name: name.clone(),
+        source,
+    };
+    let mut connection = client::connect(&files.control_socket())
+        .await
+        .map_err(client_error)?;
+    if connection.is_none() && client::survivor(files).is_some() {
+        match start(store, name, None, |_| (), std::future::pending()).await {
+            // A VM that is up, or that went down under our eyes.
+            Ok(_) | Err(StartError::AlreadyRunning { .. } | StartError::Stopped { .. }) => {}
+            Err(source) => {
+                return Err(StopError::TakeOver {
+                    name: name.clone(),
+                    source: Box::new(source),
+                });
+            }
+        }
+        connection = client::connect(&files.control_socket())
+            .await
+            .map_err(client_error)?;
+    }
+    let Some(mut connection) = connection else {
+        return Ok(());
+    };
+    connection.stop(force).await.map_err(client_error)?;
+    let stopped = async {
+        loop {
+            match connection.next().await {
+                // Closed without the last word: it is gone all the same.
+                Ok(Some(Reply::Stopped) | None) => return Ok(()),
+                Ok(Some(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    let limit = deadlines::STOP_TOTAL.limit;
+    match tokio::time::timeout(limit, stopped).await {
+        Ok(result) => result.map_err(client_error),
+        Err(_) => Err(StopError::TooSlow {
+            name: name.clone(),
+            seconds: limit.as_secs(),
+            vm_pid: connection.greeting.vm_pid,
+        }),
+    }
+}

@@ -1,0 +1,175 @@
+//! What can go wrong with a hypervisor.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::machine::ProviderKind;
+use crate::provider::ExitReason;
+
+/// A failure at the boundary to the hypervisor. [`hints`](Self::hints) says what to do about it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProviderError {
+    /// A provider that this host or this build does not have.
+    #[error("unsupported virtualization provider: `{0}`")]
+    Unsupported(ProviderKind),
+
+    /// A program is not installed.
+    #[error("`{program}` was not found")]
+    ProgramMissing {
+        /// Its name.
+        program: String,
+        /// How to install it here.
+        install: String,
+    },
+
+    /// A program would not say what it is.
+    #[error("`{}` did not tell its version", .program.display())]
+    VersionUnknown {
+        /// The program.
+        program: PathBuf,
+        /// What it said instead, or why it did not start.
+        #[source]
+        source: io::Error,
+    },
+
+    /// A program is too old.
+    #[error("`{}` is QEMU {found}, and at least {minimum} is needed", .program.display())]
+    TooOld {
+        /// The program.
+        program: PathBuf,
+        /// Its version.
+        found: String,
+        /// The version that is needed.
+        minimum: String,
+    },
+
+    /// There is no firmware for this architecture.
+    #[error("The UEFI firmware for {architecture} was not found")]
+    FirmwareMissing {
+        /// The architecture of the guest.
+        architecture: &'static str,
+        /// How to install it here.
+        install: String,
+    },
+
+    /// A socket for the VM could not be made.
+    #[error("The socket `{}` could not be made", .path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+
+    /// A file that the VM writes to could not be opened.
+    #[error("The log file `{}` could not be opened", .path.display())]
+    Log {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+
+    /// The program could not be started.
+    #[error("`{}` could not be started", .program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+
+    /// A disk is in use by another process.
+    #[error("The disk `{}` is in use by another process", .disk.display())]
+    DiskInUse {
+        /// The disk.
+        disk: PathBuf,
+        /// What the program said last.
+        reason: ExitReason,
+    },
+
+    /// The program ended at once.
+    #[error("`{}` {reason} before the machine ran{}", .program.display(), .reason.last_lines.last().map(|line| format!(": {line}")).unwrap_or_default())]
+    EndedAtOnce {
+        /// The program.
+        program: PathBuf,
+        /// How.
+        reason: ExitReason,
+    },
+
+    /// There is no such process any more.
+    #[error("The virtual machine with process number {pid} has ended")]
+    Gone {
+        /// The number it had.
+        pid: u32,
+    },
+
+    /// The monitor did not answer in time.
+    #[error("The monitor `{}` did not answer within {seconds} s", .path.display())]
+    MonitorSilent {
+        /// Its socket.
+        path: PathBuf,
+        /// The limit.
+        seconds: u64,
+    },
+
+    /// The monitor cannot be reached.
+    #[error("The monitor of the virtual machine cannot be reached")]
+    Monitor {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+
+    /// The monitor refused a request.
+    #[error("The virtual machine refused `{command}`: {description}")]
+    Refused {
+        /// The request.
+        command: &'static str,
+        /// The hypervisor's words.
+        description: String,
+    },
+
+    /// A signal could not be sent.
+    #[error("The virtual machine with process number {pid} could not be ended")]
+    Kill {
+        /// Its number.
+        pid: u32,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ProviderError {
+    /// What the user can do, a line each, without the word "hint".
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::ProgramMissing { install, .. } | Self::FirmwareMissing { install, .. } => {
+                vec![install.clone()]
+            }
+            Self::TooOld { .. } => {
+                vec!["Install a newer QEMU, or put one first in `PATH`".to_owned()]
+            }
+            Self::DiskInUse { .. } => vec![
+                "A virtual machine that an earlier start left behind may still run; \
+                 `pgrep -a qemu-system` shows it"
+                    .to_owned(),
+            ],
+            Self::EndedAtOnce { reason, .. } if reason.last_lines.len() > 1 => {
+                reason.last_lines.clone()
+            }
+            Self::MonitorSilent { .. } => vec![
+                "Another process may hold the monitor; a second supervisor of this machine would"
+                    .to_owned(),
+            ],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What a provider offers, and what it is told: plain data.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::DiskFormat;
+
+/// What the VMs of a provider can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The ways to reach the agent, best first.
+    pub carriers: &'static [CarrierKind],
+    /// The formats that the OS disk may have, best first.
+    pub disk_formats: &'static [DiskFormat],
+    /// How Ignition gets its configuration at the first boot.
+    pub first_boot: FirstBootChannel,
+    /// How the guest reaches the network, best first.
+    pub egress: &'static [Egress],
+    /// Whether the agent and the parameters of the boot come on a seed disk.
+    pub needs_seed: bool,
+    /// Whether the journal of a failed first boot is written to a file of the host.
+    pub has_first_boot_journal: bool,
+    /// Whether the guest's console is written to a file of the host.
+    pub has_console_log: bool,
+    /// Whether the VM process survives its supervisor and can be attached to.
+    pub can_attach: bool,
+    /// Whether a running VM can be saved and restored.
+    pub can_suspend: bool,
+}
+
+/// A way to carry bytes between host and guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CarrierKind {
+    /// A named virtio-serial port.
+    VirtioSerial,
+}
+
+/// How a guest reaches the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Egress {
+    /// The user-mode network inside of QEMU.
+    QemuUser,
+}
+
+/// How Ignition gets its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstBootChannel {
+    /// QEMU's `fw_cfg` device.
+    FirmwareConfiguration,
+}
+
+/// What runs a guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accelerator {
+    /// The Linux kernel.
+    Kvm,
+    /// The macOS kernel.
+    Hvf,
+    /// Windows.
+    Whpx,
+    /// Emulation, many times slower.
+    Tcg,
+}
+
+impl Accelerator {
+    /// QEMU's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Hvf => "hvf",
+            Self::Whpx => "whpx",
+            Self::Tcg => "tcg",
+        }
+    }
+
+    /// Whether the guest's instructions are emulated, so that deadlines must be longer.
+    pub fn is_emulation(self) -> bool {
+        self == Self::Tcg
+    }
+}
+
+/// What [`resolve`](super::Provider::resolve) may use.
+#[derive(Clone, Debug, Default)]
+pub struct ResolveRequest {
+    /// Where verdicts on the host are kept between starts. The file may be missing or broken; its directory must
+    /// exist, or nothing is kept.
+    pub cache: PathBuf,
+    /// Directories that are searched for programs before `PATH`.
+    pub program_directories: Vec<PathBuf>,
+}
+
+/// What was found on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The program that becomes the VM.
+    pub program: PathBuf,
+    /// Its version, as it says.
+    pub version: String,
+    /// What will run the guest's instructions.
+    pub accelerator: Accelerator,
+    /// The firmware, where the program does not bring its own.
+    pub firmware: Option<PathBuf>,
+    /// What the user should know, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// All that makes up one run of a VM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchPlan {
+    /// The machine's name, for process lists.
+    pub name: String,
+    /// Processors.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// The disk to boot from.
+    pub os_disk: PathBuf,
+    /// Its format. Never found out from the content: the guest writes that.
+    pub os_disk_format: DiskFormat,
+    /// The seed disk, attached read-only.
+    pub seed: Option<PathBuf>,
+    /// The Ignition configuration.
+    pub ignition: Option<PathBuf>,
+    /// The name of the port in the guest that the link runs over.
+    pub link_port: String,
+    /// Where the guest's first boot writes its journal when it fails. Emptied by the launch.
+    pub first_boot_journal: PathBuf,
+    /// The files by which the VM is reached and observed later.
+    pub paths: VmPaths,
+}
+
+/// The files by which a running VM is reached and observed; enough to [attach](super::Provider::attach) to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmPaths {
+    /// The socket of the hypervisor's monitor.
+    pub control_socket: PathBuf,
+    /// The socket of the link.
+    pub link_socket: PathBuf,
+    /// The guest's console. Emptied by the launch.
+    pub console_log: PathBuf,
+    /// What the VM's program writes to its standard error. Appended to.
+    pub vm_log: PathBuf,
+}

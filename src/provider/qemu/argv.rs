@@ -1,0 +1,290 @@
+//! From a plan to QEMU's arguments. Pure.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use machine_host::facts::Architecture;
+
+use crate::machine::DiskFormat;
+use crate::provider::qemu::options::OptionValue;
+use crate::provider::{Accelerator, LaunchPlan};
+
+/// The id of the device that is the link's port; the monitor's events name it.
+pub(super) const LINK_DEVICE: &str = "link0";
+/// The id of the link's character device; the monitor tells by it whether the guest has the port open.
+pub(super) const LINK_CHARDEV: &str = "link";
+/// Ignition's name for the port that takes the journal of a failed first boot.
+const JOURNAL_PORT: &str = "com.coreos.ignition.journal";
+/// Ignition's name for its configuration.
+const IGNITION_FILE: &str = "opt/com.coreos/config";
+
+/// What the arguments depend on besides the plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The architecture of host and guest.
+    pub architecture: Architecture,
+    /// What runs the guest.
+    pub accelerator: Accelerator,
+    /// The UEFI image, where QEMU's own default is not used.
+    pub firmware: Option<&'a Path>,
+    /// The number under which QEMU inherits the listening socket of its monitor.
+    pub control_fd: i32,
+    /// The number under which QEMU inherits the listening socket of the link.
+    pub link_fd: i32,
+    /// Whether QEMU may confine itself, which it can on Linux.
+    pub sandbox: bool,
+}
+
+/// The arguments that follow the program's name.
+pub fn arguments(plan: &LaunchPlan, surroundings: &Surroundings<'_>) -> Vec<OsString> {
+    let mut arguments = Arguments::default();
+    arguments.process(plan, surroundings);
+    arguments.board(plan, surroundings);
+    arguments.monitor(surroundings);
+    arguments.disks(plan);
+    arguments.ports(plan, surroundings);
+    arguments.rest(plan);
+    arguments.0
+}
+
+/// The board: the same for the probe as for a machine.
+pub(super) fn machine_type(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X86_64 => "q35,vmport=off",
+        Architecture::Aarch64 => "virt,gic-version=max",
+    }
+}
+
+/// The accelerator and the processor: the same for the probe as for a machine, or the probe would prove nothing.
+pub(super) fn accelerator(architecture: Architecture, accelerator: Accelerator) -> [OsString; 4] {
+    let option = match accelerator {
+        Accelerator::Tcg => OptionValue::new("tcg").set("thread", "multi"),
+        Accelerator::Whpx => OptionValue::new("whpx").set("kernel-irqchip", "off"),
+        Accelerator::Kvm | Accelerator::Hvf => OptionValue::new(accelerator.word()),
+    };
+    let cpu = match (accelerator, architecture) {
+        (Accelerator::Kvm | Accelerator::Hvf, _) => "host",
+        // Emulating the architected algorithm of pointer authentication takes half of the time of a boot.
+        (Accelerator::Tcg, Architecture::Aarch64) => "max,pauth-impdef=on",
+        (Accelerator::Whpx | Accelerator::Tcg, _) => "max",
+    };
+    [
+        "-accel".into(),
+        option.into_os_string(),
+        "-cpu".into(),
+        cpu.into(),
+    ]
+}
+
+#[derive(Debug, Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn flag(&mut self, flag: &str) {
+        self.0.push(flag.into());
+    }
+
+    fn word(&mut self, flag: &str, word: impl Into<OsString>) {
+        self.flag(flag);
+        self.0.push(word.into());
+    }
+
+    fn option(&mut self, flag: &str, value: OptionValue) {
+        self.word(flag, value.into_os_string());
+    }
+
+    /// What the process is and may do, none of it seen by the guest.
+    fn process(&mut self, plan: &LaunchPlan, surroundings: &Surroundings<'_>) {
+        let title = format!("machine-{}", plan.name);
+        self.option(
+            "-name",
+            OptionValue::with("guest", &title)
+                .set("process", &title)
+                .set("debug-threads", "on"),
+        );
+        // Neither a configuration of the user nor a device that we did not name.
+        self.flag("-no-user-config");
+        self.flag("-nodefaults");
+        self.word("-display", "none");
+        if surroundings.sandbox {
+            self.option(
+                "-sandbox",
+                OptionValue::new("on")
+                    .set("obsolete", "deny")
+                    .set("elevateprivileges", "deny")
+                    .set("spawn", "deny")
+                    .set("resourcecontrol", "deny"),
+            );
+        }
+    }
+
+    /// Board, processors, memory, firmware.
+    fn board(&mut self, plan: &LaunchPlan, surroundings: &Surroundings<'_>) {
+        self.word("-machine", machine_type(surroundings.architecture));
+        self.0.extend(accelerator(
+            surroundings.architecture,
+            surroundings.accelerator,
+        ));
+        self.word("-smp", plan.cpus.to_string());
+        self.word("-m", format!("{}M", plan.memory_mib));
+        if let Some(firmware) = surroundings.firmware {
+            self.word("-bios", firmware.as_os_str());
+        }
+    }
+
+    fn monitor(&mut self, surroundings: &Surroundings<'_>) {
+        self.option(
+            "-chardev",
+            inherited_listener("monitor", surroundings.control_fd),
+        );
+        self.option(
+            "-mon",
+            OptionValue::with("chardev", "monitor").set("mode", "control"),
+        );
+    }
+
+    fn disks(&mut self, plan: &LaunchPlan) {
+        self.option(
+            "-blockdev",
+            OptionValue::with("node-name", "os-file")
+                .set("driver", "file")
+                .set("filename", &plan.os_disk)
+                .set("discard", "unmap"),
+        );
+        self.option(
+            "-blockdev",
+            OptionValue::with("node-name", "os")
+                .set("driver", format_driver(plan.os_disk_format))
+                .set("file", "os-file")
+                .set("discard", "unmap")
+                .set("detect-zeroes", "unmap"),
+        );
+        // bootindex: without one SeaBIOS may boot the seed, whose boot sector hangs it; index 0 is taken where a kernel
+        // is given. werror, rerror: a full disk of the host pauses the VM instead of failing the guest's writes.
+        self.option(
+            "-device",
+            OptionValue::new("virtio-blk-pci")
+                .set("id", "os0")
+                .set("drive", "os")
+                .set("serial", "machine-os")
+                .set("bootindex", "1")
+                .set("werror", "stop")
+                .set("rerror", "stop"),
+        );
+        if let Some(seed) = &plan.seed {
+            self.option(
+                "-blockdev",
+                OptionValue::with("node-name", "seed-file")
+                    .set("driver", "file")
+                    .set("filename", seed)
+                    .set("read-only", "on"),
+            );
+            self.option(
+                "-blockdev",
+                OptionValue::with("node-name", "seed")
+                    .set("driver", "raw")
+                    .set("file", "seed-file")
+                    .set("read-only", "on"),
+            );
+            self.option(
+                "-device",
+                OptionValue::new("virtio-blk-pci")
+                    .set("id", "seed0")
+                    .set("drive", "seed")
+                    .set("serial", "machine-seed"),
+            );
+        }
+    }
+
+    /// Console, link and the journal of the first boot.
+    fn ports(&mut self, plan: &LaunchPlan, surroundings: &Surroundings<'_>) {
+        self.option(
+            "-chardev",
+            OptionValue::new("file")
+                .set("id", "console")
+                .set("path", &plan.paths.console_log),
+        );
+        self.word("-serial", "chardev:console");
+        self.option(
+            "-device",
+            OptionValue::new("virtio-serial-pci").set("id", "ports0"),
+        );
+        self.option(
+            "-chardev",
+            inherited_listener(LINK_CHARDEV, surroundings.link_fd),
+        );
+        // The id is what makes QEMU report that the guest opens and closes the port.
+        self.option(
+            "-device",
+            OptionValue::new("virtserialport")
+                .set("id", LINK_DEVICE)
+                .set("bus", "ports0.0")
+                .set("chardev", LINK_CHARDEV)
+                .set("name", &plan.link_port),
+        );
+        self.option(
+            "-chardev",
+            OptionValue::new("file")
+                .set("id", "journal")
+                .set("path", &plan.first_boot_journal),
+        );
+        self.option(
+            "-device",
+            OptionValue::new("virtserialport")
+                .set("id", "journal0")
+                .set("bus", "ports0.0")
+                .set("chardev", "journal")
+                .set("name", JOURNAL_PORT),
+        );
+    }
+
+    fn rest(&mut self, plan: &LaunchPlan) {
+        if let Some(ignition) = &plan.ignition {
+            self.option(
+                "-fw_cfg",
+                OptionValue::with("name", IGNITION_FILE).set("file", ignition),
+            );
+        }
+        self.option("-netdev", OptionValue::new("user").set("id", "net0"));
+        // By name, for a guest without a driver for the default card has no network and no error; without the ROM that
+        // would try to boot from the network.
+        self.option(
+            "-device",
+            OptionValue::new("virtio-net-pci")
+                .set("id", "nic0")
+                .set("netdev", "net0")
+                .set("romfile", ""),
+        );
+        self.option("-object", OptionValue::new("rng-builtin").set("id", "rng0"));
+        self.option(
+            "-device",
+            OptionValue::new("virtio-rng-pci").set("rng", "rng0"),
+        );
+        // Memory that the guest has freed goes back to the host.
+        self.option(
+            "-device",
+            OptionValue::new("virtio-balloon-pci").set("free-page-reporting", "on"),
+        );
+        // A panic of the guest's kernel becomes an event, and the end of the VM.
+        self.word("-device", "pvpanic-pci");
+    }
+}
+
+/// A unix socket that we have bound and that listens already, so that a client may connect before QEMU runs.
+fn inherited_listener(id: &str, fd: i32) -> OptionValue {
+    OptionValue::new("socket")
+        .set("id", id)
+        .set("fd", fd.to_string())
+        .set("server", "on")
+        .set("wait", "off")
+}
+
+fn format_driver(format: DiskFormat) -> &'static str {
+    match format {
+        DiskFormat::Qcow2 => "qcow2",
+        DiskFormat::Raw => "raw",
+    }
+}
+
+#[cfg(test)]
+mod tests;

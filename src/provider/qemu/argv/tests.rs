@@ -1,0 +1,169 @@
+//! The whole argument lists, written down from the design.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::provider::VmPaths;
+
+fn plan() -> LaunchPlan {
+    let file = |name: &str| PathBuf::from("/m/default").join(name);
+    LaunchPlan {
+        name: "default".to_owned(),
+        cpus: 4,
+        memory_mib: 2048,
+        os_disk: file("disk.qcow2"),
+        os_disk_format: DiskFormat::Qcow2,
+        seed: Some(file("seed.img")),
+        ignition: Some(file("ignition.json")),
+        link_port: "machine.link.0".to_owned(),
+        first_boot_journal: file("first-boot-journal.log"),
+        paths: VmPaths {
+            control_socket: file("qmp.sock"),
+            link_socket: file("link.sock"),
+            console_log: file("console.log"),
+            vm_log: file("vm.log"),
+        },
+    }
+}
+
+fn surroundings(architecture: Architecture, accelerator: Accelerator) -> Surroundings<'static> {
+    Surroundings {
+        architecture,
+        accelerator,
+        firmware: None,
+        control_fd: 3,
+        link_fd: 4,
+        sandbox: true,
+    }
+}
+
+/// A flag and its value a line.
+fn lines(plan: &LaunchPlan, surroundings: &Surroundings<'_>) -> String {
+    let mut text = String::new();
+    for argument in arguments(plan, surroundings) {
+        let argument = argument.into_string().unwrap();
+        if argument.starts_with('-') && !text.is_empty() {
+            text.push('\n');
+        } else if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&argument);
+    }
+    text
+}
+
+#[test]
+fn x86_64_with_kvm() {
+    let text = lines(
+        &plan(),
+        &surroundings(Architecture::X86_64, Accelerator::Kvm),
+    );
+    insta::assert_snapshot!(text, @r"
+    -name guest=machine-default,process=machine-default,debug-threads=on
+    -no-user-config
+    -nodefaults
+    -display none
+    -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+    -machine q35,vmport=off
+    -accel kvm
+    -cpu host
+    -smp 4
+    -m 2048M
+    -chardev socket,id=monitor,fd=3,server=on,wait=off
+    -mon chardev=monitor,mode=control
+    -blockdev node-name=os-file,driver=file,filename=/m/default/disk.qcow2,discard=unmap
+    -blockdev node-name=os,driver=qcow2,file=os-file,discard=unmap,detect-zeroes=unmap
+    -device virtio-blk-pci,id=os0,drive=os,serial=machine-os,bootindex=1,werror=stop,rerror=stop
+    -blockdev node-name=seed-file,driver=file,filename=/m/default/seed.img,read-only=on
+    -blockdev node-name=seed,driver=raw,file=seed-file,read-only=on
+    -device virtio-blk-pci,id=seed0,drive=seed,serial=machine-seed
+    -chardev file,id=console,path=/m/default/console.log
+    -serial chardev:console
+    -device virtio-serial-pci,id=ports0
+    -chardev socket,id=link,fd=4,server=on,wait=off
+    -device virtserialport,id=link0,bus=ports0.0,chardev=link,name=machine.link.0
+    -chardev file,id=journal,path=/m/default/first-boot-journal.log
+    -device virtserialport,id=journal0,bus=ports0.0,chardev=journal,name=com.coreos.ignition.journal
+    -fw_cfg name=opt/com.coreos/config,file=/m/default/ignition.json
+    -netdev user,id=net0
+    -device virtio-net-pci,id=nic0,netdev=net0,romfile=
+    -object rng-builtin,id=rng0
+    -device virtio-rng-pci,rng=rng0
+    -device virtio-balloon-pci,free-page-reporting=on
+    -device pvpanic-pci
+    ");
+}
+
+#[test]
+fn aarch64_with_emulation_and_only_what_must_be() {
+    let mut plan = plan();
+    plan.os_disk = "/m/default/disk.raw".into();
+    plan.os_disk_format = DiskFormat::Raw;
+    plan.seed = None;
+    plan.ignition = None;
+    let surroundings = Surroundings {
+        firmware: Some(Path::new("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")),
+        sandbox: false,
+        ..surroundings(Architecture::Aarch64, Accelerator::Tcg)
+    };
+    insta::assert_snapshot!(lines(&plan, &surroundings), @r"
+    -name guest=machine-default,process=machine-default,debug-threads=on
+    -no-user-config
+    -nodefaults
+    -display none
+    -machine virt,gic-version=max
+    -accel tcg,thread=multi
+    -cpu max,pauth-impdef=on
+    -smp 4
+    -m 2048M
+    -bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd
+    -chardev socket,id=monitor,fd=3,server=on,wait=off
+    -mon chardev=monitor,mode=control
+    -blockdev node-name=os-file,driver=file,filename=/m/default/disk.raw,discard=unmap
+    -blockdev node-name=os,driver=raw,file=os-file,discard=unmap,detect-zeroes=unmap
+    -device virtio-blk-pci,id=os0,drive=os,serial=machine-os,bootindex=1,werror=stop,rerror=stop
+    -chardev file,id=console,path=/m/default/console.log
+    -serial chardev:console
+    -device virtio-serial-pci,id=ports0
+    -chardev socket,id=link,fd=4,server=on,wait=off
+    -device virtserialport,id=link0,bus=ports0.0,chardev=link,name=machine.link.0
+    -chardev file,id=journal,path=/m/default/first-boot-journal.log
+    -device virtserialport,id=journal0,bus=ports0.0,chardev=journal,name=com.coreos.ignition.journal
+    -netdev user,id=net0
+    -device virtio-net-pci,id=nic0,netdev=net0,romfile=
+    -object rng-builtin,id=rng0
+    -device virtio-rng-pci,rng=rng0
+    -device virtio-balloon-pci,free-page-reporting=on
+    -device pvpanic-pci
+    ");
+}
+
+#[test]
+fn the_other_hosts_accelerators() {
+    let text = |kind| {
+        accelerator(Architecture::X86_64, kind)
+            .map(|word| word.into_string().unwrap())
+            .join(" ")
+    };
+    assert_eq!(text(Accelerator::Hvf), "-accel hvf -cpu host");
+    assert_eq!(
+        text(Accelerator::Whpx),
+        "-accel whpx,kernel-irqchip=off -cpu max"
+    );
+}
+
+#[test]
+fn no_name_or_path_adds_an_option() {
+    let mut plan = plan();
+    plan.os_disk = "/m/a,read-only=on,b".into();
+    plan.link_port = "x,chardev=console".to_owned();
+    plan.paths.console_log = "/m/,".into();
+    let text = lines(&plan, &surroundings(Architecture::X86_64, Accelerator::Tcg));
+    for expected in [
+        "filename=/m/a,,read-only=on,,b,discard=unmap",
+        "name=x,,chardev=console\n",
+        "path=/m/,,\n",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+}

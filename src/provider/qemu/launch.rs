@@ -1,0 +1,189 @@
+//! Starts QEMU, or takes over one that runs.
+
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use fs_err as fs;
+use machine_host::facts::Architecture;
+use machine_host::process::{ProcessIdentity, spawn_detached};
+
+use crate::machine::deadlines;
+use crate::provider::qemu::argv::{self, Surroundings};
+use crate::provider::qemu::qmp::{self, Connection, Qmp};
+use crate::provider::qemu::vm::{Parts, QemuVm};
+use crate::provider::qemu::{exit, platform};
+use crate::provider::{LaunchPlan, ProviderError, Resolved, VmEvents, VmPaths};
+
+/// A log that has become longer is begun anew by the next launch.
+const LOG_LIMIT: u64 = 1024 * 1024;
+
+/// Starts QEMU by the plan.
+pub(super) async fn launch(
+    plan: &LaunchPlan,
+    resolved: &Resolved,
+    architecture: Architecture,
+    events: VmEvents,
+) -> Result<QemuVm, ProviderError> {
+    let paths = &plan.paths;
+    // The sockets listen before QEMU is there, so a client never comes too early.
+    let listeners = [listen(&paths.control_socket)?, listen(&paths.link_socket)?];
+    let (log, log_start) = open_log(&paths.vm_log).map_err(|source| ProviderError::Log {
+        path: paths.vm_log.clone(),
+        source,
+    })?;
+    let surroundings = Surroundings {
+        architecture,
+        accelerator: resolved.accelerator,
+        firmware: resolved.firmware.as_deref(),
+        control_fd: platform::FIRST_FD,
+        link_fd: platform::FIRST_FD + 1,
+        sandbox: platform::SANDBOX,
+    };
+    let mut process = spawn(plan, &resolved.program, &surroundings, listeners, log)?;
+    let failed = |status| {
+        let reason = exit::reason(status, None, &paths.vm_log, log_start);
+        exit::early(&resolved.program, plan, reason)
+    };
+    let Some(identity) = process.identity.clone() else {
+        return Err(failed(process.wait()));
+    };
+
+    let opened = tokio::select! {
+        opened = open_monitor(&paths.control_socket) => opened,
+        () = identity.ended() => return Err(failed(process.wait())),
+    };
+    let (qmp, connection) = match opened {
+        Ok(opened) => opened,
+        Err(error @ ProviderError::Monitor { .. }) => {
+            // The monitor of a process that ends closes a moment before it has ended.
+            let ended = tokio::time::timeout(deadlines::KILLED.limit, identity.ended()).await;
+            return Err(if ended.is_ok() {
+                failed(process.wait())
+            } else {
+                error
+            });
+        }
+        Err(error) => return Err(error),
+    };
+    let parts = Parts {
+        identity,
+        child: process.release(),
+        paths: paths.clone(),
+        log_start,
+    };
+    Ok(QemuVm::new(parts, qmp, connection, events))
+}
+
+/// Takes over a running QEMU.
+pub(super) async fn attach(
+    paths: &VmPaths,
+    identity: &ProcessIdentity,
+    events: VmEvents,
+) -> Result<QemuVm, ProviderError> {
+    let gone = || ProviderError::Gone { pid: identity.pid };
+    if !identity.is_alive() {
+        return Err(gone());
+    }
+    let opened = open_monitor(&paths.control_socket).await;
+    let (qmp, connection) = match opened {
+        Ok(opened) => opened,
+        Err(_) if !identity.is_alive() => return Err(gone()),
+        Err(error) => return Err(error),
+    };
+    let parts = Parts {
+        identity: identity.clone(),
+        child: None,
+        paths: paths.clone(),
+        log_start: 0,
+    };
+    Ok(QemuVm::new(parts, qmp, connection, events))
+}
+
+fn listen(path: &Path) -> Result<platform::Listener, ProviderError> {
+    platform::listen(path).map_err(|source| ProviderError::Socket {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The log, and where this run's part of it begins.
+fn open_log(path: &Path) -> io::Result<(fs::File, u64)> {
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    if file.metadata()?.len() > LOG_LIMIT {
+        file.set_len(0)?;
+    }
+    let length = file.metadata()?.len();
+    Ok((file, length))
+}
+
+async fn open_monitor(path: &Path) -> Result<(Qmp, Connection<platform::Stream>), ProviderError> {
+    let opened = async { qmp::open(platform::connect(path).await?).await };
+    let limit = deadlines::VM_SPAWN.limit;
+    match tokio::time::timeout(limit, opened).await {
+        Ok(opened) => opened.map_err(|source| ProviderError::Monitor { source }),
+        Err(_) => Err(ProviderError::MonitorSilent {
+            path: path.to_owned(),
+            seconds: limit.as_secs(),
+        }),
+    }
+}
+
+fn spawn(
+    plan: &LaunchPlan,
+    program: &Path,
+    surroundings: &Surroundings<'_>,
+    listeners: [platform::Listener; 2],
+    log: fs::File,
+) -> Result<NewProcess, ProviderError> {
+    let failed = |source| ProviderError::Spawn {
+        program: program.to_owned(),
+        source,
+    };
+    let log = log.into_parts().0;
+    let mut command = Command::new(program);
+    command
+        .args(argv::arguments(plan, surroundings))
+        .stdout(log.try_clone().map_err(failed)?)
+        .stderr(log);
+    platform::inherit(&mut command, listeners).map_err(failed)?;
+    let child = spawn_detached(&mut command).map_err(failed)?;
+    // With the command our copies of the listeners go, so that the end of QEMU is the end of its sockets.
+    drop(command);
+    let identity = ProcessIdentity::of(child.id()).map_err(failed)?;
+    Ok(NewProcess {
+        identity,
+        child: Some(child),
+    })
+}
+
+/// A process that ends with this value, unless it is released.
+#[derive(Debug)]
+struct NewProcess {
+    identity: Option<ProcessIdentity>,
+    child: Option<Child>,
+}
+
+impl NewProcess {
+    /// How it ended. Called when it has.
+    fn wait(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.take().and_then(|mut child| child.wait().ok())
+    }
+
+    fn release(mut self) -> Option<Child> {
+        self.child.take()
+    }
+}
+
+impl Drop for NewProcess {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child
+            && let Err(error) = child.kill().and_then(|()| child.wait())
+        {
+            tracing::warn!(%error, "A virtual machine that failed to start could not be ended");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! QEMU, for machines on Linux.
+//!
+//! Pure: [`argv`] (plan to arguments), [`events`] (the monitor's events to ours), [`locate`]'s parsers, [`probe`]'s
+//! firmware and ladder. Doing: [`launch`], [`vm`], [`qmp`]. What depends on the host's system lies in `platform`.
+
+pub mod argv;
+mod events;
+mod exit;
+mod launch;
+mod locate;
+mod options;
+mod platform;
+pub mod probe;
+mod qmp;
+mod vm;
+
+use async_trait::async_trait;
+use machine_host::facts;
+use machine_host::process::ProcessIdentity;
+
+use crate::machine::{DiskFormat, ProviderKind};
+use crate::provider::{
+    Capabilities, CarrierKind, Egress, FirstBootChannel, LaunchPlan, Provider, ProviderError,
+    ResolveRequest, Resolved, Vm, VmEvents, VmPaths,
+};
+
+static CAPABILITIES: Capabilities = Capabilities {
+    carriers: &[CarrierKind::VirtioSerial],
+    disk_formats: &[DiskFormat::Qcow2, DiskFormat::Raw],
+    first_boot: FirstBootChannel::FirmwareConfiguration,
+    egress: &[Egress::QemuUser],
+    needs_seed: true,
+    has_first_boot_journal: true,
+    has_console_log: true,
+    can_attach: true,
+    can_suspend: false,
+};
+
+/// The provider that runs machines in QEMU.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QemuProvider(());
+
+impl QemuProvider {
+    /// The provider; it holds nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+#[async_trait]
+impl Provider for QemuProvider {
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Qemu
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
+    async fn resolve(&self, request: &ResolveRequest) -> Result<Resolved, ProviderError> {
+        let architecture = facts::architecture();
+        let program = locate::program(architecture, &request.program_directories)?;
+        let firmware = locate::firmware(architecture, &program)?;
+        let mut cache = probe::cache::Cache::load(&request.cache, &program);
+        let version = if let Some(version) = cache.version() {
+            version.to_owned()
+        } else {
+            let version = locate::version(&program).await?;
+            cache.set_version(&version);
+            version
+        };
+        locate::check_version(&program, &version)?;
+        let choice =
+            probe::choose(&program, architecture, platform::ACCELERATORS, &mut cache).await;
+        cache.store();
+        Ok(Resolved {
+            program,
+            version,
+            accelerator: choice.accelerator,
+            firmware,
+            warnings: choice.warnings,
+        })
+    }
+
+    async fn launch(
+        &self,
+        plan: &LaunchPlan,
+        resolved: &Resolved,
+        events: VmEvents,
+    ) -> Result<Box<dyn Vm>, ProviderError> {
+        let vm = launch::launch(plan, resolved, facts::architecture(), events).await?;
+        Ok(Box::new(vm))
+    }
+
+    async fn attach(
+        &self,
+        paths: &VmPaths,
+        identity: &ProcessIdentity,
+        events: VmEvents,
+    ) -> Result<Box<dyn Vm>, ProviderError> {
+        let vm = launch::attach(paths, identity, events).await?;
+        Ok(Box::new(vm))
+    }
+}

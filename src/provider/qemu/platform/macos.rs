@@ -1,0 +1,23 @@
+//! macOS: the hypervisor framework. Only arguments are made for it so far.
+
+use crate::provider::Accelerator;
+
+/// What is tried before emulation.
+pub(in crate::provider::qemu) const ACCELERATORS: &[Accelerator] = &[Accelerator::Hvf];
+/// Whether QEMU can confine itself.
+pub(in crate::provider::qemu) const SANDBOX: bool = false;
+
+/// Why an accelerator need not even be tried.
+pub(in crate::provider::qemu) fn obvious_obstacle(_accelerator: Accelerator) -> Option<String> {
+    None
+}
+
+/// The boot alone decides here.
+pub(in crate::provider::qemu) fn kernel_and_processor() -> (String, String) {
+    (String::new(), String::new())
+}
+
+/// There is one distribution.
+pub(in crate::provider::qemu) fn os_release() -> String {
+    "ID=macos\n".to_owned()
+}

@@ -1,0 +1,101 @@
+//! Unix: listening sockets that a child inherits.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use command_fds::{CommandFdExt, FdMapping};
+use fs_err as fs;
+use tokio::net::UnixStream;
+
+/// A stream socket with a path.
+pub(in crate::provider::qemu) type Stream = UnixStream;
+/// A socket that listens, to be given away.
+#[derive(Debug)]
+pub(in crate::provider::qemu) struct Listener(OwnedFd);
+
+/// The number under which a child gets the first listener; the second has the next.
+pub(in crate::provider::qemu) const FIRST_FD: i32 = 3;
+
+/// Makes a socket that only its owner can connect to, and listens. A socket of before is removed, anything else at the
+/// path is left and an error.
+pub(in crate::provider::qemu) fn listen(path: &Path) -> io::Result<Listener> {
+    use std::os::unix::fs::FileTypeExt;
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path)?,
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "Something that is no socket has this name",
+            ));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(Listener(listener.into()))
+}
+
+/// Lets the child that the command starts have the listeners, numbered from [`FIRST_FD`]. They are closed here when
+/// the command is dropped.
+pub(in crate::provider::qemu) fn inherit(
+    command: &mut Command,
+    listeners: [Listener; 2],
+) -> io::Result<()> {
+    let mappings = listeners
+        .into_iter()
+        .zip(FIRST_FD..)
+        .map(|(listener, child_fd)| FdMapping {
+            parent_fd: listener.0,
+            child_fd,
+        })
+        .collect();
+    command.fd_mappings(mappings).map_err(io::Error::other)?;
+    Ok(())
+}
+
+/// Connects; the socket's backlog answers even before its owner does.
+pub(in crate::provider::qemu) async fn connect(path: &Path) -> io::Result<Stream> {
+    UnixStream::connect(path).await
+}
+
+/// The signal that ended a process.
+pub(in crate::provider::qemu) fn signal(status: ExitStatus) -> Option<i32> {
+    status.signal()
+}
+
+/// The pieces of a text between its commas.
+pub(in crate::provider::qemu) fn split_at_commas(text: &OsStr) -> Vec<&OsStr> {
+    text.as_bytes()
+        .split(|byte| *byte == b',')
+        .map(OsStr::from_bytes)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn socket_of_before_gives_way_and_anything_else_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        drop(listen(&path).unwrap());
+        let _listener = listen(&path).unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let file = directory.path().join("file");
+        fs::write(&file, "precious").unwrap();
+        listen(&file).unwrap_err();
+        assert_eq!(fs::read(&file).unwrap(), b"precious");
+    }
+}

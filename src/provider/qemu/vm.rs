@@ -1,0 +1,193 @@
+//! A running QEMU.
+
+use std::process::Child;
+
+use async_trait::async_trait;
+use machine_host::process::ProcessIdentity;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::machine::deadlines;
+use crate::provider::qemu::events::Translator;
+use crate::provider::qemu::qmp::{Connection, Qmp, RawEvent};
+use crate::provider::qemu::{exit, platform};
+use crate::provider::{LinkStream, Progress, ProviderError, Vm, VmEvent, VmEvents, VmPaths};
+
+/// The handle of a QEMU process, by its monitor and its identity.
+#[derive(Debug)]
+pub(super) struct QemuVm {
+    identity: ProcessIdentity,
+    paths: VmPaths,
+    qmp: std::sync::Arc<Qmp>,
+    watch: JoinHandle<()>,
+}
+
+/// What a [`QemuVm`] is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// The process.
+    pub(super) identity: ProcessIdentity,
+    /// The same, where it is a child of this process.
+    pub(super) child: Option<Child>,
+    /// How the VM is reached.
+    pub(super) paths: VmPaths,
+    /// Where its part of the log begins.
+    pub(super) log_start: u64,
+}
+
+impl QemuVm {
+    /// Begins to watch the process and its monitor.
+    pub(super) fn new(
+        parts: Parts,
+        qmp: Qmp,
+        connection: Connection<platform::Stream>,
+        events: VmEvents,
+    ) -> Self {
+        let qmp = std::sync::Arc::new(qmp);
+        let identity = parts.identity.clone();
+        let paths = parts.paths.clone();
+        let watch = tokio::spawn(watch(parts, qmp.clone(), connection, events));
+        Self {
+            identity,
+            paths,
+            qmp,
+            watch,
+        }
+    }
+
+    /// Has the monitor do something.
+    pub(super) async fn execute<C: qapi::Command>(
+        &self,
+        command: C,
+    ) -> Result<Value, ProviderError> {
+        self.qmp.execute(command).await
+    }
+
+    /// A request that is fulfilled by the end of the VM.
+    async fn end<C: qapi::Command>(&self, command: C) -> Result<(), ProviderError> {
+        match self.execute(command).await {
+            Ok(_) => Ok(()),
+            Err(error @ ProviderError::Monitor { .. }) => {
+                // QEMU closes the monitor a moment before it ends.
+                let ended = tokio::time::timeout(deadlines::QUIT.limit, self.identity.ended());
+                ended.await.map_err(|_| error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for QemuVm {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+#[async_trait]
+impl Vm for QemuVm {
+    fn identity(&self) -> &ProcessIdentity {
+        &self.identity
+    }
+
+    async fn connect_link(&self) -> std::io::Result<LinkStream> {
+        Ok(Box::new(platform::connect(&self.paths.link_socket).await?))
+    }
+
+    async fn power_down(&self) -> Result<(), ProviderError> {
+        self.end(qapi::qmp::system_powerdown {}).await
+    }
+
+    async fn quit(&self) -> Result<(), ProviderError> {
+        self.end(qapi::qmp::quit {}).await
+    }
+
+    async fn kill(&self) -> Result<(), ProviderError> {
+        self.identity.kill().map_err(|source| ProviderError::Kill {
+            pid: self.identity.pid,
+            source,
+        })
+    }
+
+    async fn resume(&self) -> Result<(), ProviderError> {
+        self.end(qapi::qmp::cont {}).await
+    }
+
+    async fn progress(&self) -> Result<Progress, ProviderError> {
+        let disks = self
+            .execute(qapi::qmp::query_blockstats { query_nodes: None })
+            .await?;
+        let sum = |key: &str| {
+            let values = disks.as_array().into_iter().flatten();
+            values.filter_map(|disk| disk["stats"][key].as_u64()).sum()
+        };
+        Ok(Progress {
+            read_bytes: sum("rd_bytes"),
+            written_bytes: sum("wr_bytes"),
+            console_bytes: fs_err::metadata(&self.paths.console_log).map_or(0, |file| file.len()),
+        })
+    }
+}
+
+/// Reports what happens to the VM, until it has ended.
+async fn watch(
+    parts: Parts,
+    qmp: std::sync::Arc<Qmp>,
+    connection: Connection<platform::Stream>,
+    events: VmEvents,
+) {
+    let (sender, raw) = mpsc::unbounded_channel();
+    let mut translator = Translator::default();
+    let served = async {
+        if let Err(error) = connection.run(sender).await {
+            tracing::warn!(%error, "The connection to the monitor broke");
+        }
+    };
+    let translated = translate(&mut translator, &qmp, raw, &events);
+    // The monitor closes when the process ends. A process that ends and leaves it open does not exist.
+    tokio::join!(served, translated);
+    parts.identity.ended().await;
+    // It has ended, so this does not wait.
+    let status = parts.child.and_then(|mut child| child.wait().ok());
+    let reason = exit::reason(
+        status,
+        translator.shutdown(),
+        &parts.paths.vm_log,
+        parts.log_start,
+    );
+    drop(events.send(VmEvent::Exited(reason)));
+}
+
+async fn translate(
+    translator: &mut Translator,
+    qmp: &Qmp,
+    mut raw: mpsc::UnboundedReceiver<RawEvent>,
+    events: &VmEvents,
+) {
+    let status = qmp.execute(qapi::qmp::query_status {}).await;
+    let chardevs = qmp.execute(qapi::qmp::query_chardev {}).await;
+    let disks = qmp.execute(qapi::qmp::query_block {}).await;
+    let begun = translator.begin(
+        &status.unwrap_or_default(),
+        &chardevs.unwrap_or_default(),
+        &disks.unwrap_or_default(),
+    );
+    for event in begun {
+        drop(events.send(event));
+    }
+    while let Some(event) = raw.recv().await {
+        tracing::debug!(name = event.name, data = %event.data, "Event of the virtual machine");
+        let mut status = String::new();
+        if Translator::needs_status(&event) {
+            let answer = qmp.execute(qapi::qmp::query_status {}).await;
+            let answer = answer.unwrap_or_default();
+            answer["status"]
+                .as_str()
+                .unwrap_or("")
+                .clone_into(&mut status);
+        }
+        if let Some(event) = translator.translate(&event, &status) {
+            drop(events.send(event));
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! The life of one machine as a pure state machine: inputs in, actions out, no IO and no clock.
+//!
+//! ```text
+//!            Launched           LinkUp            both engines
+//! Starting(Launch) ─> Starting(Link) ─> Starting(Engine) ─> Running ──────┐
+//!      │ failure, stop      │  <─ LinkDown ─┘ │               │ stop      │ VM gone
+//!      └────────────────────┴─────────────────┴──> Stopping ──┴─> Ended <─┘
+//! ```
+//!
+//! The supervisor's single owner task feeds every request, timer and report through [`Lifecycle::handle`] and carries
+//! out what comes back. So what may happen in which order is decided, and tested, here alone.
+
+use machine_protocol::message::{AgentEvent, Engine};
+
+use super::events::{Event, Failure, Phase};
+
+/// A reset during a start is normal (kernel arguments set by Ignition); this many are a loop.
+const RESETS_OF_A_START: u32 = 4;
+
+/// Identifies a client that waits for the machine to stop.
+pub type RequestId = u64;
+
+/// A rung of the ladder that ends a VM, gentlest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rung {
+    /// The agent is asked to power the guest off.
+    Agent,
+    /// The power button is pressed.
+    PowerButton,
+    /// The hypervisor is told to quit.
+    Quit,
+    /// The VM process is killed.
+    Kill,
+}
+
+/// What the owner task learns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A step of the start begins.
+    Entered(Phase),
+    /// The VM process runs.
+    Launched {
+        /// Its process number.
+        pid: u32,
+    },
+    /// A step of the start failed before there was a VM.
+    BootFailed(Failure),
+    /// The agent proved itself.
+    LinkUp {
+        /// The agent's build.
+        agent: String,
+        /// The carrier in use.
+        carrier: String,
+    },
+    /// The link ended.
+    LinkDown {
+        /// Why.
+        reason: String,
+    },
+    /// The agent reports.
+    Agent(AgentEvent),
+    /// The guest's first-boot provisioning failed; the lines are its journal's.
+    FirstBootFailed {
+        /// The last lines of the journal.
+        lines: Vec<String>,
+    },
+    /// The guest reset itself.
+    Reset,
+    /// The VM was paused by the hypervisor.
+    Paused {
+        /// Why, for the user.
+        reason: String,
+    },
+    /// A paused VM goes on.
+    Resumed,
+    /// The VM process is gone.
+    VmExited {
+        /// How it ended, for the user.
+        reason: String,
+        /// True when the guest powered off in order.
+        orderly: bool,
+    },
+    /// A client wants the machine stopped.
+    Stop {
+        /// Whom to answer.
+        id: RequestId,
+        /// True to skip the gentle rungs.
+        force: bool,
+    },
+    /// The system wants this process to end (SIGTERM): stop in order.
+    Terminated,
+    /// The current rung's time is up.
+    RungExpired,
+    /// Nothing was heard of the guest for the whole quiet period.
+    Silent {
+        /// What was seen last, for the user.
+        detail: Vec<String>,
+    },
+    /// The whole start took too long.
+    StartExpired {
+        /// What was seen last, for the user.
+        detail: Vec<String>,
+    },
+}
+
+/// What the owner task has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Write and publish this event.
+    Announce(Event),
+    /// Climb this rung and watch its time.
+    Climb(Rung),
+    /// Open the API socket.
+    OpenApi,
+    /// Close the API socket and remove it.
+    CloseApi,
+    /// Tell this client that the machine has stopped.
+    Answer(RequestId),
+    /// All is over: leave.
+    Exit,
+}
+
+/// What a client is told about the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// On the way up.
+    Starting(Phase),
+    /// Up; `Some` says what does not work.
+    Running(Option<String>),
+    /// On the way down.
+    Stopping(Rung),
+    /// Over.
+    Ended,
+}
+
+/// The state machine of one machine.
+#[derive(Debug)]
+pub struct Lifecycle {
+    state: State,
+    rootful: bool,
+    vm: bool,
+    link: bool,
+    engine_answers: bool,
+    other_listens: bool,
+    paused: Option<String>,
+    resets: u32,
+    waiting: Vec<RequestId>,
+    failure: Option<Failure>,
+}
+
+impl Lifecycle {
+    /// A machine whose supervisor has just begun; `rootful` names the engine of its API socket.
+    pub fn new(rootful: bool) -> Self {
+        Self {
+            state: State::Starting(Phase::Resolve),
+            rootful,
+            vm: false,
+            link: false,
+            engine_answers: false,
+            other_listens: false,
+            paused: None,
+            resets: 0,
+            waiting: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// Where the machine stands.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// True while the start is under way, which is when silence counts.
+    pub fn is_starting(&self) -> bool {
+        matches!(self.state, State::Starting(_))
+    }
+
+    /// Takes one input; returns what has to be done, in order.
+    pub fn handle(&mut self, input: Input) -> Vec<Action> {
+        if self.state == State::Ended {
+            return match input {
+                Input::Stop { id, .. } => vec![Action::Answer(id)],
+                _ => Vec::new(),
+            };
+        }
+        let mut actions = Vec::new();
+        match input {
+            Input::Entered(phase) => self.enter(phase, &mut actions),
+            Input::Launched { pid } => {
+                self.vm = true;
+                actions.push(Action::Announce(Event::Launched { pid }));
+                match self.state {
+                    State::Starting(_) => self.enter(Phase::Link, &mut actions),
+                    // A stop came while the VM was being made.
+                    _ => self.climb(Rung::Quit, &mut actions),
+                }
+            }
+            Input::BootFailed(failure) => {
+                if self.is_starting() {
+                    self.failure = Some(failure);
+                }
+                self.end(&mut actions);
+            }
+            Input::LinkUp { agent, carrier } => {
+                self.link = true;
+                actions.push(Action::Announce(Event::LinkUp { agent, carrier }));
+                if self.is_starting() {
+                    self.enter(Phase::Engine, &mut actions);
+                }
+            }
+            Input::LinkDown { reason } => self.link_lost(reason, &mut actions),
+            Input::Agent(event) => self.agent(event, &mut actions),
+            Input::FirstBootFailed { lines } => {
+                if self.is_starting() {
+                    self.fail(first_boot_failure(lines), &mut actions);
+                }
+            }
+            Input::Reset => self.reset(&mut actions),
+            Input::Paused { reason } => {
+                self.paused = Some(reason);
+                self.refresh_health(&mut actions);
+            }
+            Input::Resumed => {
+                self.paused = None;
+                self.refresh_health(&mut actions);
+            }
+            Input::VmExited { reason, orderly } => self.vm_gone(&reason, orderly, &mut actions),
+            Input::Stop { id, force } => {
+                self.waiting.push(id);
+                self.stop(force, &mut actions);
+            }
+            Input::Terminated => self.stop(false, &mut actions),
+            Input::RungExpired => {
+                if let (State::Stopping(rung), true) = (&self.state, self.vm) {
+                    let next = match rung {
+                        Rung::Agent => Rung::PowerButton,
+                        Rung::PowerButton => Rung::Quit,
+                        Rung::Quit | Rung::Kill => Rung::Kill,
+                    };
+                    self.climb(next, &mut actions);
+                }
+            }
+            Input::Silent { detail } => self.too_slow(
+                "Nothing was heard from the guest for too long",
+                detail,
+                &mut actions,
+            ),
+            Input::StartExpired { detail } => {
+                self.too_slow("The start took too long", detail, &mut actions)
+            }
+        }
+        actions
+    }
+
+    fn enter(&mut self, phase: Phase, actions: &mut Vec<Action>) {
+        if self.is_starting() {
+            self.state = State::Starting(phase);
+            actions.push(Action::Announce(Event::Phase { phase }));
+        }
+    }
+
+    fn agent(&mut self, event: AgentEvent, actions: &mut Vec<Action>) {
+        let mode = if self.rootful {
+            Engine::Rootful
+        } else {
+            Engine::Rootless
+        };
+        match event {
+            AgentEvent::EngineReady { engine, .. } if engine == mode => {
+                if !self.engine_answers {
+                    actions.push(Action::Announce(Event::EngineAnswers));
+                }
+                self.engine_answers = true;
+            }
+            AgentEvent::SocketListening { engine } | AgentEvent::EngineReady { engine, .. }
+                if engine != mode =>
+            {
+                self.other_listens = true;
+            }
+            AgentEvent::EngineFailed {
+                engine,
+                reason,
+                detail,
+            } if self.is_starting() => {
+                let mut failure = not_ready().because(format!(
+                    "The {} engine does not answer: {reason}",
+                    engine_name(engine)
+                ));
+                failure.detail.extend(detail);
+                return self.fail(failure, actions);
+            }
+            AgentEvent::BootFinished {
+                state,
+                failed_units,
+            } if self.is_starting() && !matches!(state.as_str(), "running" | "degraded") => {
+                let mut failure =
+                    not_ready().because(format!("The guest's systemd reports `{state}`"));
+                if !failed_units.is_empty() {
+                    failure = failure.because(format!("Failed units: {}", failed_units.join(", ")));
+                }
+                return self.fail(failure, actions);
+            }
+            _ => {}
+        }
+        if self.engine_answers && self.other_listens && self.is_starting() {
+            self.state = State::Running(None);
+            actions.extend([Action::OpenApi, Action::Announce(Event::Ready)]);
+        }
+        self.refresh_health(actions);
+    }
+
+    fn link_lost(&mut self, reason: String, actions: &mut Vec<Action>) {
+        if !std::mem::take(&mut self.link) {
+            return;
+        }
+        self.engine_answers = false;
+        self.other_listens = false;
+        actions.push(Action::Announce(Event::LinkDown { reason }));
+        if self.is_starting() {
+            self.enter(Phase::Link, actions);
+        }
+        if self.state == State::Stopping(Rung::Agent) {
+            // Asking the agent is pointless now, unless the guest is just going down: the rung's time decides.
+            return;
+        }
+        self.refresh_health(actions);
+    }
+
+    fn reset(&mut self, actions: &mut Vec<Action>) {
+        self.resets += 1;
+        actions.push(Action::Announce(Event::Rebooting));
+        if self.is_starting() && self.resets >= RESETS_OF_A_START {
+            let failure = not_ready().because(format!(
+                "The guest reset itself {} times without getting ready",
+                self.resets
+            ));
+            self.fail(failure, actions);
+        }
+    }
+
+    fn vm_gone(&mut self, reason: &str, orderly: bool, actions: &mut Vec<Action>) {
+        self.vm = false;
+        match self.state {
+            State::Starting(_) => {
+                self.failure = Some(if orderly {
+                    not_ready().because("The guest powered itself off while starting")
+                } else {
+                    Failure::new(reason)
+                });
+            }
+            State::Running(_) if !orderly => self.failure = Some(Failure::new(reason)),
+            _ => {}
+        }
+        self.end(actions);
+    }
+
+    fn stop(&mut self, force: bool, actions: &mut Vec<Action>) {
+        match self.state {
+            State::Stopping(rung) => {
+                if force && rung < Rung::Quit {
+                    self.climb(Rung::Quit, actions);
+                }
+            }
+            _ => self.descend(force, actions),
+        }
+    }
+
+    /// Begins to end the VM; `force` skips the rungs that need the guest's help.
+    fn descend(&mut self, force: bool, actions: &mut Vec<Action>) {
+        let running = matches!(self.state, State::Running(_));
+        actions.push(Action::Announce(Event::Stopping));
+        if running {
+            actions.push(Action::CloseApi);
+        }
+        let rung = match (force, self.link, running) {
+            (false, true, _) => Rung::Agent,
+            (false, false, true) => Rung::PowerButton,
+            // A guest that is still booting without an agent ignores the button.
+            _ => Rung::Quit,
+        };
+        if self.vm {
+            self.climb(rung, actions);
+        } else {
+            // The boot task ends with `Launched` or `BootFailed`, which goes on from here.
+            self.state = State::Stopping(rung);
+        }
+    }
+
+    fn climb(&mut self, rung: Rung, actions: &mut Vec<Action>) {
+        self.state = State::Stopping(rung);
+        actions.push(Action::Climb(rung));
+    }
+
+    fn too_slow(&mut self, what: &str, detail: Vec<String>, actions: &mut Vec<Action>) {
+        if let State::Starting(phase) = self.state {
+            let mut failure = not_ready().because(format!("{what} while {}", phase.description()));
+            failure.detail.extend(detail);
+            self.fail(failure, actions);
+        }
+    }
+
+    fn fail(&mut self, failure: Failure, actions: &mut Vec<Action>) {
+        self.failure = Some(failure);
+        self.descend(true, actions);
+    }
+
+    fn end(&mut self, actions: &mut Vec<Action>) {
+        if matches!(self.state, State::Running(_)) {
+            actions.push(Action::CloseApi);
+        }
+        self.state = State::Ended;
+        actions.push(Action::Announce(match self.failure.take() {
+            Some(failure) => Event::Failed(failure),
+            None => Event::Stopped,
+        }));
+        actions.extend(self.waiting.drain(..).map(Action::Answer));
+        actions.push(Action::Exit);
+    }
+
+    fn refresh_health(&mut self, actions: &mut Vec<Action>) {
+        let State::Running(before) = &self.state else {
+            return;
+        };
+        let now = if let Some(reason) = &self.paused {
+            Some(reason.clone())
+        } else if !self.link {
+            Some("the link to the guest is lost".to_owned())
+        } else if !self.engine_answers {
+            Some("the container engine does not answer yet".to_owned())
+        } else {
+            None
+        };
+        if *before == now {
+            return;
+        }
+        actions.push(Action::Announce(match &now {
+            Some(reason) => Event::Degraded {
+                reason: reason.clone(),
+            },
+            None => Event::Recovered,
+        }));
+        self.state = State::Running(now);
+    }
+}
+
+/// The first line that podman prints when a machine does not come up (spec 1.4.2).
+fn not_ready() -> Failure {
+    Failure::new("machine did not transition into running state")
+}
+
+fn first_boot_failure(lines: Vec<String>) -> Failure {
+    let mut failure =
+        not_ready().because("Ignition failed in the guest's first boot; its last lines were:");
+    failure.detail.extend(lines);
+    failure.hint(
+        "The machine cannot be used as it is: remove it with `machine rm -f` and create it again",
+    )
+}
+
+fn engine_name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Rootful => "rootful",
+        Engine::Rootless => "rootless",
+    }
+}
+
+#[cfg(test)]
+#[path = "lifecycle_tests.rs"]
+mod tests;

@@ -1,0 +1,262 @@
+//! Tests of the state machine: the paths a machine takes, and laws that hold for every sequence of inputs.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn ready(engine: Engine) -> Input {
+    Input::Agent(AgentEvent::EngineReady {
+        engine,
+        uptime_ms: 1,
+    })
+}
+
+fn listening(engine: Engine) -> Input {
+    Input::Agent(AgentEvent::SocketListening { engine })
+}
+
+fn link_up() -> Input {
+    Input::LinkUp {
+        agent: "1".into(),
+        carrier: "virtio-serial".into(),
+    }
+}
+
+fn exited(orderly: bool) -> Input {
+    Input::VmExited {
+        reason: "qemu exited unexpectedly with exit code 1, stderr: x".into(),
+        orderly,
+    }
+}
+
+fn running() -> Lifecycle {
+    let mut life = Lifecycle::new(false);
+    for input in [
+        Input::Launched { pid: 1 },
+        link_up(),
+        listening(Engine::Rootful),
+        ready(Engine::Rootless),
+    ] {
+        life.handle(input);
+    }
+    assert_eq!(life.state(), &State::Running(None));
+    life
+}
+
+fn failure(actions: &[Action]) -> &Failure {
+    actions
+        .iter()
+        .find_map(|action| match action {
+            Action::Announce(Event::Failed(failure)) => Some(failure),
+            _ => None,
+        })
+        .expect("a failure is announced")
+}
+
+#[test]
+fn ready_needs_the_modes_engine_and_the_others_socket() {
+    let mut life = Lifecycle::new(false);
+    life.handle(Input::Launched { pid: 1 });
+    life.handle(link_up());
+    life.handle(ready(Engine::Rootless));
+    assert_eq!(life.state(), &State::Starting(Phase::Engine));
+    let actions = life.handle(listening(Engine::Rootful));
+    assert_eq!(actions, [Action::OpenApi, Action::Announce(Event::Ready)]);
+}
+
+#[test]
+fn the_other_modes_engine_alone_is_not_ready() {
+    let mut life = Lifecycle::new(true);
+    life.handle(Input::Launched { pid: 1 });
+    life.handle(link_up());
+    life.handle(ready(Engine::Rootless));
+    life.handle(listening(Engine::Rootful));
+    assert!(life.is_starting());
+}
+
+#[test]
+fn a_reboot_while_running_degrades_and_recovers() {
+    let mut life = running();
+    life.handle(Input::Reset);
+    let lost = life.handle(Input::LinkDown {
+        reason: "closed".into(),
+    });
+    assert!(
+        matches!(
+            lost[..],
+            [
+                Action::Announce(Event::LinkDown { .. }),
+                Action::Announce(Event::Degraded { .. })
+            ]
+        ),
+        "{lost:?}"
+    );
+    life.handle(link_up());
+    let back = life.handle(ready(Engine::Rootless));
+    assert!(
+        back.contains(&Action::Announce(Event::Recovered)),
+        "{back:?}"
+    );
+}
+
+#[test]
+fn a_reset_loop_while_starting_is_a_failure() {
+    let mut life = Lifecycle::new(false);
+    life.handle(Input::Launched { pid: 1 });
+    for _ in 1..RESETS_OF_A_START {
+        life.handle(Input::Reset);
+        assert!(life.is_starting());
+    }
+    life.handle(Input::Reset);
+    let actions = life.handle(exited(true));
+    assert_eq!(
+        failure(&actions).detail,
+        ["The guest reset itself 4 times without getting ready"]
+    );
+}
+
+#[test]
+fn the_ladder_climbs_one_rung_at_a_time_and_ends_with_the_vm() {
+    let mut life = running();
+    let actions = life.handle(Input::Stop {
+        id: 7,
+        force: false,
+    });
+    assert_eq!(
+        actions,
+        [
+            Action::Announce(Event::Stopping),
+            Action::CloseApi,
+            Action::Climb(Rung::Agent)
+        ]
+    );
+    for rung in [Rung::PowerButton, Rung::Quit, Rung::Kill, Rung::Kill] {
+        assert_eq!(life.handle(Input::RungExpired), [Action::Climb(rung)]);
+    }
+    assert_eq!(
+        life.handle(exited(false)),
+        [
+            Action::Announce(Event::Stopped),
+            Action::Answer(7),
+            Action::Exit
+        ]
+    );
+}
+
+#[test]
+fn a_vm_that_dies_while_running_is_a_failure_with_its_reason() {
+    let mut life = running();
+    let actions = life.handle(exited(false));
+    assert!(failure(&actions).message.contains("exit code 1"));
+    let mut life = running();
+    assert!(
+        life.handle(exited(true))
+            .contains(&Action::Announce(Event::Stopped))
+    );
+}
+
+#[test]
+fn a_stop_before_there_is_a_vm_quits_it_as_soon_as_it_is_there() {
+    let mut life = Lifecycle::new(false);
+    life.handle(Input::Entered(Phase::Seed));
+    life.handle(Input::Stop {
+        id: 1,
+        force: false,
+    });
+    assert!(
+        life.handle(Input::Launched { pid: 3 })
+            .contains(&Action::Climb(Rung::Quit))
+    );
+    assert!(life.handle(exited(false)).contains(&Action::Answer(1)));
+}
+
+#[test]
+fn an_engine_that_fails_ends_the_start_with_its_cause() {
+    let mut life = Lifecycle::new(true);
+    life.handle(Input::Launched { pid: 1 });
+    life.handle(link_up());
+    let event = AgentEvent::EngineFailed {
+        engine: Engine::Rootful,
+        reason: "masked".into(),
+        detail: vec!["a".into()],
+    };
+    assert!(
+        life.handle(Input::Agent(event))
+            .contains(&Action::Climb(Rung::Quit))
+    );
+    let actions = life.handle(exited(false));
+    assert_eq!(
+        failure(&actions).detail,
+        ["The rootful engine does not answer: masked", "a"]
+    );
+}
+
+#[test]
+fn a_pause_shows_until_the_vm_goes_on() {
+    let mut life = running();
+    life.handle(Input::Paused {
+        reason: "host disk full".into(),
+    });
+    assert_eq!(life.state(), &State::Running(Some("host disk full".into())));
+    assert_eq!(
+        life.handle(Input::Resumed),
+        [Action::Announce(Event::Recovered)]
+    );
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    let engine = prop_oneof![Just(Engine::Rootful), Just(Engine::Rootless)];
+    prop_oneof![
+        Just(Input::Launched { pid: 1 }),
+        Just(Input::BootFailed(Failure::new("x"))),
+        Just(link_up()),
+        Just(Input::LinkDown { reason: "x".into() }),
+        engine.clone().prop_map(ready),
+        engine.prop_map(listening),
+        Just(Input::Agent(AgentEvent::BootFinished {
+            state: "maintenance".into(),
+            failed_units: vec![]
+        })),
+        Just(Input::FirstBootFailed { lines: vec![] }),
+        Just(Input::Reset),
+        Just(Input::Paused {
+            reason: "full".into()
+        }),
+        Just(Input::Resumed),
+        any::<bool>().prop_map(exited),
+        (any::<u64>(), any::<bool>()).prop_map(|(id, force)| Input::Stop { id, force }),
+        Just(Input::Terminated),
+        Just(Input::RungExpired),
+        Just(Input::Silent { detail: vec![] }),
+        Just(Input::StartExpired { detail: vec![] }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn laws_hold_for_every_sequence(inputs in proptest::collection::vec(any_input(), 0..60), rootful: bool) {
+        let mut life = Lifecycle::new(rootful);
+        let (mut asked, mut answered) = (Vec::new(), Vec::new());
+        let (mut open, mut exits, mut rung) = (false, 0, None);
+        // Whatever happened: the VM is launched or not, and in the end it is gone.
+        let end = [Input::Launched { pid: 1 }, exited(true)];
+        for input in inputs.into_iter().chain(end) {
+            if let Input::Stop { id, .. } = &input { asked.push(*id); }
+            for action in life.handle(input) {
+                match action {
+                    Action::OpenApi => { prop_assert!(!open); open = true; }
+                    Action::CloseApi => { prop_assert!(open); open = false; }
+                    Action::Climb(next) => { prop_assert!(rung <= Some(next), "the ladder only climbs"); rung = Some(next); }
+                    Action::Answer(id) => answered.push(id),
+                    Action::Exit => exits += 1,
+                    Action::Announce(_) => prop_assert_eq!(exits, 0, "nothing is announced after the end"),
+                }
+            }
+            prop_assert_eq!(open, matches!(life.state(), State::Running(_)), "the API is open exactly while running");
+        }
+        asked.sort_unstable();
+        answered.sort_unstable();
+        prop_assert_eq!(asked, answered, "each request is answered once");
+        prop_assert_eq!(exits, 1);
+    }
+}

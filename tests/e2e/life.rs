@@ -1,0 +1,228 @@
+//! The life of a machine: made, started, rebooted, stopped, started again, removed; and what happens when a process
+//! is killed on the way.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use machine_host::process::ProcessIdentity;
+
+use crate::support::command::{begin, eventually, run};
+use crate::support::home::{BOOT, Home, SOON};
+use crate::support::shared::{self, IMAGE, podman};
+use crate::support::stage::Stage;
+use crate::support::{api, trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial(
+            "life::init_start_stop_start_with_a_newer_agent_remove",
+            whole_life,
+        ),
+        trial(
+            "life::rootful_killed_start_command_and_reboot_inside_the_guest",
+            rootful_life,
+        ),
+        trial(
+            "life::interrupting_start_stops_the_machine",
+            interrupted_start,
+        ),
+        trial(
+            "life::a_killed_supervisor_leaves_a_machine_that_can_be_stopped",
+            killed_supervisor,
+        ),
+    ]
+}
+
+fn whole_life() {
+    let mut home = Home::new("life");
+    home.init("m", &[]);
+    assert_eq!(home.state("m"), "stopped");
+    let socket = home.api_socket("m");
+    assert!(!socket.exists(), "no socket while stopped");
+
+    let text = home.machine(&["start", "m"], BOOT).succeeded();
+    assert!(text.starts_with("Starting machine \"m\"\n"), "{text}");
+    assert!(
+        text.contains(&format!("export DOCKER_HOST='unix://{}'", socket.display())),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("Machine \"m\" started successfully\n"),
+        "{text}"
+    );
+    assert!(
+        api::answers(&socket),
+        "answers as soon as `start` has returned"
+    );
+
+    let text = home.machine(&["stop", "m"], BOOT).succeeded();
+    assert!(
+        text.ends_with("Machine \"m\" stopped successfully\n"),
+        "{text}"
+    );
+    assert_eq!(home.state("m"), "stopped");
+    assert!(!socket.exists(), "stopped: clients fail at once");
+    assert_eq!(home.processes(), [""; 0], "no process is left");
+    home.machine(&["stop", "m"], SOON).succeeded();
+
+    // A newer agent comes with the next start, by the seed alone.
+    let newer = home.path().join("agents");
+    fs_err::create_dir_all(&newer).expect("a directory can be made");
+    let agent = newer.join(Stage::get().agent().file_name().expect("a file"));
+    let mut program = fs_err::read(Stage::get().agent()).expect("the agent can be read");
+    let build = format!("machine-agent {}", env!("CARGO_PKG_VERSION"));
+    let at = program
+        .windows(build.len())
+        .position(|window| window == build.as_bytes())
+        .expect("the agent names its build");
+    program[at + build.len() - 1] = b'9';
+    fs_err::write(&agent, program).expect("the agent can be written");
+    let started = run(
+        home.command(&["start", "m"])
+            .env("MACHINE_AGENT_DIR", &newer),
+        b"",
+        BOOT,
+    );
+    started.succeeded();
+    assert!(api::answers(&socket), "answers after stop and start");
+    let log = fs_err::read_to_string(home.machine_dir("m").join("events.jsonl"))
+        .expect("there is an event log");
+    let last = log
+        .lines()
+        .rfind(|line| line.contains("\"link-up\""))
+        .expect("the link came up");
+    let mut newer_build = build.clone();
+    newer_build.replace_range(build.len() - 1.., "9");
+    assert!(last.contains(&newer_build), "{last}");
+
+    home.machine(&["rm", "--force", "m"], BOOT).succeeded();
+    assert!(!home.machine_dir("m").exists());
+    assert_eq!(home.processes(), [""; 0]);
+    home.dispose().expect("nothing is left");
+}
+
+fn count(home: &Home, name: &str, what: &str) -> usize {
+    let log =
+        fs_err::read_to_string(home.machine_dir(name).join("events.jsonl")).unwrap_or_default();
+    log.lines().filter(|line| line.contains(what)).count()
+}
+
+fn rootful_life() {
+    let home = Home::new("rootful");
+    home.init("r", &["--rootful"]);
+    let socket = home.api_socket("r");
+
+    let mut start = home.begin(&["start", "r"]);
+    eventually("the start is under way", BOOT, || {
+        (home.state("r") == "starting").then_some(())
+    });
+    assert_eq!(home.listed("r", "Starting"), true);
+    start.child.kill().expect("a child can be killed");
+    start.child.wait().expect("a child can be waited for");
+    eventually("the machine gets up all the same", BOOT, || {
+        (home.state("r") == "running").then_some(())
+    });
+    assert!(api::answers(&socket));
+
+    let text = run(
+        podman(&home, &socket).args(["info", "--format", "{{.Host.Security.Rootless}}"]),
+        b"",
+        BOOT,
+    )
+    .succeeded();
+    assert_eq!(text.trim(), "false");
+
+    // A reboot from inside, as a user would do it: the guest's own service manager.
+    shared::import_busybox(&home, &socket);
+    let launched = count(&home, "r", "\"launched\"");
+    let links = count(&home, "r", "\"link-up\"");
+    let reboot = [
+        "run",
+        "--rm",
+        "--privileged",
+        "--pid=host",
+        IMAGE,
+        "nsenter",
+        "-t",
+        "1",
+        "-m",
+        "systemctl",
+        "reboot",
+    ];
+    // The connection may be cut before the container's exit code arrives.
+    run(podman(&home, &socket).args(reboot), b"", BOOT);
+    eventually("the guest comes back", BOOT, || {
+        (count(&home, "r", "\"link-up\"") > links).then_some(())
+    });
+    eventually("the machine is whole again", BOOT, || {
+        (home.state("r") == "running" && api::answers(&socket)).then_some(())
+    });
+    assert_eq!(
+        count(&home, "r", "\"launched\""),
+        launched,
+        "the VM process is the same"
+    );
+    home.machine(&["stop", "r"], BOOT).succeeded();
+}
+
+fn interrupted_start() {
+    let home = Home::new("interrupted");
+    home.init("i", &[]);
+    let start = begin(&mut home.command(&["start", "i"]), b"");
+    eventually("the VM runs", BOOT, || {
+        (count(&home, "i", "\"launched\"") > 0).then_some(())
+    });
+    interrupt(start.child.id());
+    let error = start.finish(SOON).failed();
+    assert!(error.contains("interrupted"), "{error}");
+    assert_eq!(home.state("i"), "stopped");
+    assert_eq!(home.processes(), [""; 0]);
+    // Nothing is broken by it: the same machine starts.
+    home.machine(&["start", "--quiet", "i"], BOOT).succeeded();
+}
+
+fn interrupt(pid: u32) {
+    let status = std::process::Command::new("kill")
+        .args(["-INT", &pid.to_string()])
+        .status()
+        .expect("kill runs");
+    assert!(status.success());
+}
+
+fn killed_supervisor() {
+    let home = Home::new("orphan");
+    home.init("o", &["--now"]);
+    let socket = home.api_socket("o");
+    let supervisor = home
+        .processes()
+        .into_iter()
+        .find(|line| line.contains(" supervise "))
+        .expect("the supervisor runs");
+    let pid = supervisor
+        .split(' ')
+        .next()
+        .and_then(|word| word.parse().ok())
+        .expect("a number");
+    let identity = ProcessIdentity::of(pid)
+        .expect("a process can be looked at")
+        .expect("it runs");
+    identity.kill().expect("a process can be killed");
+    eventually("the supervisor is gone", SOON, || {
+        (!identity.is_alive()).then_some(())
+    });
+    assert_ne!(home.state("o"), "stopped", "the VM still runs");
+    assert!(!api::answers(&socket));
+    let error = home.machine(&["rm", "o"], SOON).failed();
+    assert!(error.contains("cannot be destroyed"), "{error}");
+    // Start takes the VM over without a boot.
+    let begun = std::time::Instant::now();
+    home.machine(&["start", "o"], BOOT).succeeded();
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "taking over is no boot: {:?}",
+        begun.elapsed()
+    );
+    assert!(api::answers(&socket));
+    home.machine(&["stop", "o"], BOOT).succeeded();
+    assert_eq!(home.processes(), [""; 0]);
+}

@@ -1,0 +1,56 @@
+//! End-to-end tests on a real guest: real QEMU, real Ignition and Podman, real clients.
+//!
+//! `tests/run-e2e` prepares the stage (programs, guest image, clients) and runs this as an ordinary user; see
+//! [`support::stage`] for what it expects. Nothing is skipped: a missing part fails the run.
+//!
+//! Tests that only read share one booted machine, which costs 20 s of emulated boot. Tests that change a machine's
+//! life have one of their own and run one after another, since two emulated guests at once take twice the time.
+
+use std::process::ExitCode;
+
+mod bad_input;
+mod carry;
+mod life;
+mod start_failures;
+mod support;
+mod use_engine;
+
+use libtest_mimic::{Arguments, Trial};
+use support::stage::Stage;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    if arguments.list {
+        return libtest_mimic::run(&arguments, all()).exit_code();
+    }
+    // Every test drives an emulated guest; side by side they would only time each other out.
+    arguments.test_threads = Some(1);
+    Stage::check();
+    let conclusion = libtest_mimic::run(&arguments, all());
+    let leftovers = support::shared::dispose();
+    if let Err(problem) = leftovers {
+        report(&format!(
+            "The shared machine left something behind: {problem}"
+        ));
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+#[expect(clippy::print_stderr, reason = "the runner's own report")]
+fn report(text: &str) {
+    eprintln!("{text}");
+}
+
+fn all() -> Vec<Trial> {
+    [
+        use_engine::trials(),
+        carry::trials(),
+        bad_input::trials(),
+        start_failures::trials(),
+        life::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,151 @@
+//! A home of a test's own: its machines are nobody else's, and nothing of it is left in the end.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::command::{Finished, Running, begin, clean, run};
+use super::stage::{Stage, processes_naming};
+
+/// How long a start may take on a busy host without hardware acceleration.
+pub(crate) const BOOT: Duration = Duration::from_secs(240);
+/// How long a command may take that boots nothing.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// A place for machines.
+pub(crate) struct Home {
+    root: PathBuf,
+    kept: bool,
+}
+
+impl Home {
+    /// A fresh, empty place.
+    pub(crate) fn new(name: &str) -> Self {
+        let root = Stage::get().scratch().join(name);
+        let _ = fs_err::remove_dir_all(&root);
+        fs_err::create_dir_all(&root).expect("the scratch directory can be written");
+        Self { root, kept: false }
+    }
+
+    /// Its directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of one machine.
+    pub(crate) fn machine_dir(&self, name: &str) -> PathBuf {
+        self.root.join("data/machines").join(name)
+    }
+
+    /// A `machine` command.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = clean(&Stage::get().program("machine"), &self.root);
+        command
+            .env("MACHINE_HOME", &self.root)
+            .env(
+                "PODMAN_CONNECTIONS_CONF",
+                self.root.join("connections.json"),
+            )
+            .args(arguments);
+        command
+    }
+
+    /// Runs `machine`.
+    pub(crate) fn machine(&self, arguments: &[&str], limit: Duration) -> Finished {
+        run(&mut self.command(arguments), b"", limit)
+    }
+
+    /// Starts `machine` and goes on.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Running {
+        begin(&mut self.command(arguments), b"")
+    }
+
+    /// Creates a machine from the Debian guest.
+    pub(crate) fn init(&self, name: &str, more: &[&str]) {
+        let image = Stage::get().guest_image();
+        let image = image.to_str().expect("the stage's path is text");
+        let mut arguments = vec![
+            "init",
+            "--image",
+            image,
+            "--cpus",
+            "2",
+            "--memory",
+            "1536",
+            "--disk-size",
+            "8",
+        ];
+        arguments.extend(more);
+        arguments.push(name);
+        self.machine(&arguments, BOOT).succeeded();
+    }
+
+    /// The machine's API socket, as a user asks for it.
+    pub(crate) fn api_socket(&self, name: &str) -> PathBuf {
+        let format = "{{.ConnectionInfo.PodmanSocket.Path}}";
+        let text = self
+            .machine(&["inspect", "--format", format, name], SOON)
+            .succeeded();
+        PathBuf::from(text.trim_end())
+    }
+
+    /// A field of the machine in `list --format json`.
+    pub(crate) fn listed(&self, name: &str, field: &str) -> serde_json::Value {
+        let text = self
+            .machine(&["list", "--format", "json"], SOON)
+            .succeeded();
+        let list: serde_json::Value = serde_json::from_str(&text).expect("the list is JSON");
+        let entry = list
+            .as_array()
+            .expect("the list is an array")
+            .iter()
+            .find(|entry| entry["Name"] == name);
+        entry.unwrap_or_else(|| panic!("`{name}` is not listed: {text}"))[field].clone()
+    }
+
+    /// The state that `inspect` tells.
+    pub(crate) fn state(&self, name: &str) -> String {
+        self.machine(&["inspect", "--format", "{{.State}}", name], SOON)
+            .succeeded()
+            .trim_end()
+            .to_owned()
+    }
+
+    /// Every process that was started for this home.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        processes_naming(&self.root)
+    }
+
+    /// Stops and removes all machines; says what is left behind.
+    pub(crate) fn dispose(&mut self) -> Result<(), String> {
+        self.kept = true;
+        let names = self
+            .machine(&["list", "--noheading", "--quiet"], SOON)
+            .text();
+        for name in names.lines().map(|line| line.trim_end_matches('*')) {
+            self.machine(&["rm", "--force", name], BOOT).succeeded();
+        }
+        let processes = self.processes();
+        if !processes.is_empty() {
+            return Err(format!("processes: {processes:?}"));
+        }
+        let machines: Vec<_> = fs_err::read_dir(self.root.join("data/machines"))
+            .map(|found| found.flatten().map(|entry| entry.file_name()).collect())
+            .unwrap_or_default();
+        if !machines.is_empty() {
+            return Err(format!("in the machines' directory: {machines:?}"));
+        }
+        fs_err::remove_dir_all(&self.root).map_err(|error| error.to_string())
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.kept || std::thread::panicking() {
+            return;
+        }
+        if let Err(problem) = self.dispose() {
+            panic!("The test left something behind: {problem}");
+        }
+    }
+}

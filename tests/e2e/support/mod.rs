@@ -1,0 +1,20 @@
+//! What the tests stand on: the stage, machines of the test's own, commands with deadlines, and a shared machine.
+
+pub(crate) mod api;
+pub(crate) mod command;
+pub(crate) mod home;
+pub(crate) mod shared;
+pub(crate) mod stage;
+
+use libtest_mimic::{Failed, Trial};
+
+/// A test by its function: the name in the report is the one given.
+pub(crate) fn trial(name: &str, test: fn()) -> Trial {
+    Trial::test(name, move || {
+        std::panic::catch_unwind(test).map_err(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Failed::from(text.unwrap_or_else(|| "the test panicked".to_owned()))
+        })
+    })
+}

@@ -1,0 +1,103 @@
+//! One booted machine for all tests that only read it or add containers of their own.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{LazyLock, Mutex};
+
+use super::command::{clean, run};
+use super::home::{BOOT, Home};
+use super::stage::Stage;
+
+/// The shared machine's name.
+pub(crate) const NAME: &str = "shared";
+/// The image that its containers run: BusyBox and nothing else.
+pub(crate) const IMAGE: &str = "localhost/busybox:e2e";
+
+static SHARED: LazyLock<Mutex<Option<Shared>>> = LazyLock::new(|| Mutex::new(None));
+
+struct Shared {
+    home: Home,
+    socket: PathBuf,
+}
+
+/// Runs `use_it` with the shared machine's home and API socket; the machine is booted by the first who comes.
+pub(crate) fn with<T>(use_it: impl FnOnce(&Home, &std::path::Path) -> T) -> T {
+    let mut shared = SHARED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let shared = shared.get_or_insert_with(|| {
+        let home = Home::new("shared");
+        home.init(NAME, &["--now"]);
+        let socket = home.api_socket(NAME);
+        import_busybox(&home, &socket);
+        Shared { home, socket }
+    });
+    use_it(&shared.home, &shared.socket)
+}
+
+/// Removes the shared machine and says what is left of it.
+pub(crate) fn dispose() -> Result<(), String> {
+    let shared = SHARED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .take();
+    shared.map_or(Ok(()), |mut shared| shared.home.dispose())
+}
+
+/// `podman-remote` on an API socket.
+pub(crate) fn podman(home: &Home, socket: &std::path::Path) -> Command {
+    let mut command = clean(&Stage::get().program("podman-remote"), home.path());
+    command
+        .env("XDG_RUNTIME_DIR", home.path())
+        .arg("--url")
+        .arg(format!("unix://{}", socket.display()));
+    command
+}
+
+/// `docker` on an API socket.
+pub(crate) fn docker(home: &Home, socket: &std::path::Path) -> Command {
+    let mut command = clean(&Stage::get().program("docker"), home.path());
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    command
+}
+
+/// Makes [`IMAGE`] in the engine behind a socket.
+pub(crate) fn import_busybox(home: &Home, socket: &std::path::Path) {
+    let import = ["import", "--change", "CMD [\"sh\"]", "-", IMAGE];
+    run(podman(home, socket).args(import), &busybox_image(), BOOT).succeeded();
+}
+
+/// A root file system of BusyBox alone, as a tar archive.
+fn busybox_image() -> Vec<u8> {
+    let tree =
+        tempfile::tempdir_in(Stage::get().scratch()).expect("the scratch directory can be written");
+    let bin = tree.path().join("bin");
+    fs_err::create_dir_all(&bin).expect("a directory can be made");
+    fs_err::copy(Stage::get().program("busybox"), bin.join("busybox"))
+        .expect("BusyBox can be copied");
+    for applet in [
+        "sh",
+        "cat",
+        "echo",
+        "sleep",
+        "true",
+        "false",
+        "dd",
+        "sha256sum",
+        "head",
+        "wc",
+        "nsenter",
+    ] {
+        std::os::unix::fs::symlink("busybox", bin.join(applet)).expect("a link can be made");
+    }
+    let tar = run(
+        Command::new("tar")
+            .args(["--owner=0", "--group=0", "-C"])
+            .arg(tree.path())
+            .args(["-cf", "-", "bin"]),
+        b"",
+        BOOT,
+    );
+    assert!(tar.status.success(), "{}", tar.stderr);
+    tar.stdout
+}

@@ -1,0 +1,94 @@
+//! Where the parts lie that the tests need. `tests/run-e2e` lays them out and names the directory in
+//! `MACHINE_E2E_STAGE`:
+//!
+//! ```text
+//! bin/machine  bin/machine-agent-ARCH  bin/podman-remote  bin/docker  bin/busybox  guest.qcow2
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+static STAGE: LazyLock<Stage> = LazyLock::new(|| {
+    let root = std::env::var_os("MACHINE_E2E_STAGE")
+        .expect("MACHINE_E2E_STAGE names the stage: run `tests/run-e2e`");
+    Stage {
+        root: PathBuf::from(root),
+    }
+});
+
+/// The directory with all parts.
+pub(crate) struct Stage {
+    root: PathBuf,
+}
+
+impl Stage {
+    /// The stage of this run.
+    pub(crate) fn get() -> &'static Self {
+        &STAGE
+    }
+
+    /// Fails unless every part is there.
+    pub(crate) fn check() {
+        let stage = Self::get();
+        for part in ["machine", "podman-remote", "docker", "busybox"] {
+            let path = stage.program(part);
+            assert!(
+                path.is_file(),
+                "`{}` is missing: run `tests/run-e2e`",
+                path.display()
+            );
+        }
+        for path in [stage.guest_image(), stage.agent()] {
+            assert!(
+                path.is_file(),
+                "`{}` is missing: run `tests/run-e2e`",
+                path.display()
+            );
+        }
+    }
+
+    /// A program of the stage.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.root.join("bin").join(name)
+    }
+
+    /// The guest's agent.
+    pub(crate) fn agent(&self) -> PathBuf {
+        self.program(&format!("machine-agent-{}", std::env::consts::ARCH))
+    }
+
+    /// The Debian guest's image.
+    pub(crate) fn guest_image(&self) -> PathBuf {
+        self.root.join("guest.qcow2")
+    }
+
+    /// A directory for what the tests write, short enough for sockets.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.root.join("t")
+    }
+
+    /// The directory of the programs.
+    pub(crate) fn bin(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+}
+
+/// Counts the processes whose command line names `path`.
+pub(crate) fn processes_naming(path: &Path) -> Vec<String> {
+    let needle = path.display().to_string();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")
+        .expect("/proc is there")
+        .flatten()
+    {
+        let Ok(line) = fs_err::read(entry.path().join("cmdline")) else {
+            continue;
+        };
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let own = entry.file_name().to_string_lossy() == std::process::id().to_string();
+        if !own && line.contains(&needle) {
+            found.push(format!("{} {line}", entry.file_name().to_string_lossy()));
+        }
+    }
+    found
+}

@@ -1,0 +1,226 @@
+//! The architecture as rules over the source: who may know whom, and what may stand where.
+//!
+//! The tables come first; a change of the architecture is a change of a line there.
+
+mod rules;
+mod snippets;
+mod source;
+
+use rules::{
+    crate_edges, first_lines, forbidden_words, forgotten_tests, lengths, module_edges,
+    platform_conditions, printing, provider_kinds, unsafe_code,
+};
+use source::{Source, tree};
+
+/// What each module of the root crate may name of the others: a module, or a path inside one.
+const EDGES: &[(&str, &[&str])] = &[
+    // The supervisor is this program with a hidden subcommand, which starts it.
+    ("cli", &["ops", "machine", "supervisor::run"]),
+    (
+        "ops",
+        &[
+            "supervisor::client",
+            "supervisor::control",
+            "supervisor::events",
+            "store",
+            "connection",
+            "hostconf",
+            "provider",
+            "machine",
+        ],
+    ),
+    (
+        "supervisor",
+        &[
+            "provider", "link", "forward", "network", "share", "engine", "store", "machine",
+        ],
+    ),
+    ("provider", &["machine", "link"]),
+    ("forward", &["link", "machine"]),
+    ("network", &["forward", "link", "machine"]),
+    ("share", &["link", "machine"]),
+    ("link", &["machine"]),
+    ("engine", &["machine"]),
+    ("store", &["machine"]),
+    ("connection", &["machine"]),
+    ("hostconf", &["machine"]),
+    ("machine", &[]),
+];
+
+/// The hypervisors, each a module of `provider` that knows none of the others.
+const PROVIDERS: &[&str] = &["qemu", "vfkit", "krunkit", "hyperv", "wsl"];
+
+/// What each crate of the workspace may use of the others.
+const CRATES: &[(&str, &str, &[&str])] = &[
+    (
+        "machine",
+        "Cargo.toml",
+        &[
+            "machine-host",
+            "machine-images",
+            "machine-protocol",
+            "machine-provisioning",
+        ],
+    ),
+    ("machine-host", "src/host/Cargo.toml", &[]),
+    (
+        "machine-images",
+        "machine-images/Cargo.toml",
+        &["machine-host"],
+    ),
+    (
+        "machine-provisioning",
+        "provisioning/Cargo.toml",
+        &["machine-protocol"],
+    ),
+    ("machine-protocol", "provisioning/protocol/Cargo.toml", &[]),
+    (
+        "machine-agent",
+        "provisioning/agent/Cargo.toml",
+        &["machine-protocol"],
+    ),
+];
+
+/// Crates that a crate must not use, because of what it is.
+const UNWANTED: &[(&str, &[&str])] = &[
+    // Pure: neither files nor a runtime.
+    ("machine-provisioning", &["tokio", "fs-err", "reqwest"]),
+    // Knows no terminal: progress goes through a trait.
+    ("machine-images", &["indicatif", "clap"]),
+    ("machine-host", &["clap", "indicatif", "reqwest"]),
+];
+
+/// Where code may depend on the operating system, beside leaves named after it.
+const PLATFORM_FOLDERS: &[&str] = &["src/host/sys/", "provisioning/agent/"];
+const PLATFORM_LEAVES: &[&str] = &["unix", "windows", "linux", "macos"];
+const PLATFORM_WORDS: &[&str] = &["target_os", "target_family", "windows", "unix"];
+
+/// Where `unsafe` may stand.
+const UNSAFE_PLACES: &[&str] = &["src/host/sys/", "provisioning/agent/src/sys"];
+
+/// Where output may be printed and the process ended. The agent's output is the guest's journal.
+const PRINTING_PLACES: &[&str] = &[
+    "src/cli/",
+    "src/main.rs",
+    "provisioning/agent/",
+    "tests/",
+    "benches/",
+    "packaging/",
+];
+const PRINTING_WORDS: &[&str] = &[
+    "println!",
+    "print!",
+    "eprintln!",
+    "eprint!",
+    "process::exit",
+    "io::stdout()",
+    "io::stderr()",
+    "anstream::stdout()",
+    "anstream::stderr()",
+];
+
+/// Where code may ask which provider a machine has. Everything else asks for capabilities.
+const KIND_PLACES: &[&str] = &["src/provider/", "src/store/", "src/machine/"];
+
+/// No file is longer; a good one has a hundred to four hundred lines.
+const MOST_LINES: usize = 800;
+
+/// What no file may name, in two halves so that this one does not either: places of one machine,
+/// and hosts of package registries, which packagers and mirrors replace.
+const FORBIDDEN: &[(&str, &str)] = &[
+    ("/wo", "rk/"),
+    ("../sha", "red"),
+    ("crates", ".io"),
+    ("py", "pi.org"),
+    ("pythonhos", "ted.org"),
+    ("npm", "js.org"),
+    ("npm", "js.com"),
+    ("deb.deb", "ian.org"),
+    ("clau", "de"),
+    ("anth", "ropic"),
+];
+
+/// From a file to the list of what is wrong in it.
+type Rule = fn(&Source) -> Vec<String>;
+
+/// Every rule that looks at one file.
+const RULES: &[(&str, Rule)] = &[
+    ("modules know only what EDGES allows", module_edges),
+    (
+        "conditions on the system stand in leaves",
+        platform_conditions,
+    ),
+    ("unsafe code stands in sys", unsafe_code),
+    ("only the command line prints and exits", printing),
+    (
+        "only registry and store know the provider's kind",
+        provider_kinds,
+    ),
+    ("files say first what they are for", first_lines),
+    ("files are short", lengths),
+    (
+        "no file names one machine or a registry's host",
+        forbidden_words,
+    ),
+];
+
+#[test]
+fn tree_keeps_the_rules() {
+    let sources = tree();
+    assert!(
+        sources.iter().any(|source| source.path == "src/main.rs"),
+        "the tree was not found"
+    );
+    let mut wrong = String::new();
+    for (rule, check) in RULES {
+        for found in sources.iter().flat_map(check) {
+            wrong = format!("{wrong}\n{rule}:\n  {found}");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn crates_keep_their_edges() {
+    let sources = tree();
+    let text = |path: &str| {
+        &sources
+            .iter()
+            .find(|source| source.path == path)
+            .unwrap()
+            .text
+    };
+    let mut wrong = Vec::new();
+    for (name, path, allowed) in CRATES {
+        wrong.extend(crate_edges(name, text(path), allowed));
+    }
+    // A new crate needs a line.
+    let root: toml::Table = text("Cargo.toml").parse().unwrap();
+    let members = root["workspace"]["members"].as_array().unwrap().iter();
+    for member in members.map(|member| member.as_str().unwrap()) {
+        let manifest = format!("{member}/Cargo.toml");
+        if !CRATES.iter().any(|(_, path, _)| *path == manifest) {
+            wrong.push(format!("{member} has no line in CRATES"));
+        }
+    }
+    assert_eq!(wrong, [] as [String; 0]);
+}
+
+#[test]
+fn every_test_file_is_run() {
+    let entries: Vec<String> = tree()
+        .iter()
+        .filter_map(|source| {
+            source
+                .path
+                .strip_prefix("tests/it/")?
+                .strip_suffix(".rs")
+                .map(str::to_owned)
+        })
+        .map(|path| path.split('/').next().unwrap_or_default().to_owned())
+        .collect();
+    assert!(entries.len() > 2, "{entries:?}");
+    let main =
+        fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/main.rs")).unwrap();
+    assert_eq!(forgotten_tests(&main, &entries), [] as [String; 0]);
+}
