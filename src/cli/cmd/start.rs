@@ -131,7 +131,7 @@ mod tests {
     fn an_unknown_machine_says_nothing_but_its_error() {
         let bench = Bench::new();
         let (result, captured) = testing::run(&bench, "", async |session| {
-            start("vm", true, session, session.printer).await
+            start("vm", true, None, session, session.printer).await
         });
         let error = result.expect_err("there is no machine");
         assert!(
