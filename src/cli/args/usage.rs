@@ -125,6 +125,9 @@ fn unknown_flag(argument: &str) -> String {
         let name = argument.split('=').next().unwrap_or(argument);
         return format!("unknown flag: {name}");
     }
+    if !argument.starts_with('-') {
+        return format!("unknown argument: {argument}");
+    }
     let letter = argument
         .trim_start_matches('-')
         .chars()

@@ -15,6 +15,7 @@ mod ast;
 mod eval;
 mod functions;
 mod lexer;
+mod literal;
 mod parser;
 mod printf;
 mod value;
