@@ -136,8 +136,8 @@ mod tests {
             ("older", "2026-01-01T00:00:00Z"),
             ("newer", "2026-02-01T00:00:00Z"),
         ] {
-            let guard = bench.store.edit(&name(text)).unwrap();
-            guard.record_last_up(time.parse().unwrap()).unwrap();
+            let files = bench.files(text);
+            crate::store::document::write_last_up(&files, time.parse().unwrap()).unwrap();
         }
         let running = bench.files("running").directory().to_owned();
         let machines = list(&bench.store, |files| {

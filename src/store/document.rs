@@ -3,10 +3,12 @@
 //! The format is `MAJOR.MINOR`. A newer minor adds keys that an older program may pass over, so it is read; a newer
 //! major changes meaning, so it is refused. Nothing rewrites `machine.toml`, so keys of a newer program survive.
 
+use std::io;
 use std::path::Path;
 
 use fs_err as fs;
 use jiff::Timestamp;
+use machine_host::atomic::{self, Access};
 use serde::Deserialize;
 
 use super::{CorruptReason, MachineFiles, StoreError};
@@ -82,6 +84,16 @@ pub(super) fn render(config: &MachineConfig) -> Result<String, StoreError> {
          # Edit it while the machine is stopped; `name`, `disk` and `sockets` have to stay.\n\
          format = \"{FORMAT}\"\n{body}"
     ))
+}
+
+/// Notes when a machine was last up. It is its supervisor's to write, who holds the run lock; the time is history and
+/// decides nothing.
+pub fn write_last_up(files: &MachineFiles, time: Timestamp) -> io::Result<()> {
+    atomic::write(
+        &files.last_up(),
+        format!("{time}\n").as_bytes(),
+        Access::Private,
+    )
 }
 
 /// When the machine was last up. The file decides nothing, so one that cannot be read means never.

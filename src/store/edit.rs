@@ -3,8 +3,6 @@
 use std::io;
 
 use fs_err as fs;
-use jiff::Timestamp;
-use machine_host::atomic::{self, Access};
 use machine_host::lock::{FileLock, LockError};
 
 use super::draft::{random, testing_pause};
@@ -51,13 +49,6 @@ impl EditGuard {
     /// The machine's files.
     pub fn files(&self) -> &MachineFiles {
         &self.files
-    }
-
-    /// Notes that the machine was up at that time.
-    pub fn record_last_up(&self, time: Timestamp) -> Result<(), StoreError> {
-        let text = format!("{time}\n");
-        atomic::write(&self.files.last_up(), text.as_bytes(), Access::Private)
-            .map_err(|source| self.write_error(source))
     }
 
     /// Removes the machine with all its files. One rename decides it; the deletion after that is finished by the next
@@ -116,7 +107,7 @@ fn rename_unlocked(files: &MachineFiles, removed: &std::path::Path) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Bench, name, open};
-    use super::super::{Store, layout};
+    use super::super::{Store, document, layout};
     use super::*;
 
     #[test]
@@ -193,13 +184,8 @@ mod tests {
         let bench = Bench::new();
         bench.make("dev");
         let time = "2026-06-11T08:00:00.5Z".parse().unwrap();
-        bench
-            .store
-            .edit(&name("dev"))
-            .unwrap()
-            .record_last_up(time)
-            .unwrap();
         let machine = bench.store.load(&name("dev")).unwrap();
+        document::write_last_up(&machine.files, time).unwrap();
         assert_eq!(machine.last_up(), Some(time));
         fs::write(machine.files.last_up(), "yesterday").unwrap();
         assert_eq!(machine.last_up(), None);

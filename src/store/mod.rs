@@ -9,7 +9,7 @@
 //! a machine that is being made, an [`EditGuard`] for one that exists. Locks are taken in the order: a machine's edit
 //! lock, then the store's; nobody who holds the store's waits for another.
 
-mod document;
+pub mod document;
 mod draft;
 mod edit;
 mod error;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use machine_host::atomic;
 use machine_host::lock::FileLock;
 use machine_host::termination::Termination;
 use machine_protocol::message::{AgentRequest, Engine};
@@ -24,6 +25,7 @@ use crate::machine::ProviderKind;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines::{self, Deadline};
 use crate::provider::{ExitReason, Progress, Provider, ProviderError, Vm, VmEvent};
+use crate::store::document;
 use crate::store::layout::MachineFiles;
 
 /// Why a supervisor could not begin. Later failures are events.
@@ -68,6 +70,7 @@ pub async fn supervise(
     });
     let secret = secret.map_err(SuperviseError::Secret)?;
 
+    atomic::create_private_dir_all(files.sockets()).map_err(SuperviseError::Control)?;
     let terminated = Termination::listen().map_err(SuperviseError::Signals)?;
     let mut inboxes = Inboxes::default();
     let build = env!("CARGO_PKG_VERSION").to_owned();
@@ -521,12 +524,7 @@ impl Owner {
     }
 
     fn note_last_up(&self) {
-        let now = jiff::Timestamp::now().to_string();
-        if let Err(error) = machine_host::atomic::write(
-            &self.files.last_up(),
-            now.as_bytes(),
-            machine_host::atomic::Access::Private,
-        ) {
+        if let Err(error) = document::write_last_up(&self.files, jiff::Timestamp::now()) {
             tracing::warn!(%error, "The time of the last run could not be noted");
         }
     }

@@ -290,17 +290,13 @@ async fn a_cancellation_at_any_question_leaves_nothing() {
     for question in 0.. {
         let recorder = Recorder::cancelling_at(question);
         let result = init(&bench.store, &host(), &request(&image), &recorder).await;
-        match result {
-            Err(error) => {
-                assert_eq!(error.to_string(), "Making machine `dev` was cancelled");
-                assert!(nothing_is_there(&bench), "question {question}");
-            }
-            Ok(_) => {
-                assert!(question >= 4, "it was asked {question} times only");
-                assert!(bench.store.find("dev").is_ok());
-                return;
-            }
-        }
+        let Err(error) = result else {
+            assert!(question >= 4, "it was asked {question} times only");
+            assert!(bench.store.find("dev").is_ok());
+            return;
+        };
+        assert_eq!(error.to_string(), "Making machine `dev` was cancelled");
+        assert!(nothing_is_there(&bench), "question {question}");
     }
 }
 

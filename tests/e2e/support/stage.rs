@@ -77,10 +77,7 @@ impl Stage {
 pub(crate) fn processes_naming(path: &Path) -> Vec<String> {
     let needle = path.display().to_string();
     let mut found = Vec::new();
-    for entry in fs_err::read_dir("/proc")
-        .expect("/proc is there")
-        .flatten()
-    {
+    for entry in fs_err::read_dir("/proc").expect("/proc is there").flatten() {
         let Ok(line) = fs_err::read(entry.path().join("cmdline")) else {
             continue;
         };
