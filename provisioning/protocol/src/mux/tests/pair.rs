@@ -196,7 +196,10 @@ fn streams_take_turns() {
             bytes: 1 << 20,
         };
         assert_eq!(host.receive(&wire(&[grant])).1, Ok(()));
-        assert_eq!(send(&mut host, *id, &vec![1; 48 * 1024]), 48 * 1024);
+        assert_eq!(
+            send(&mut host, *id, &vec![1; 3 * DATA_PAYLOAD]),
+            3 * DATA_PAYLOAD
+        );
     }
     let bytes = transmit(&mut host);
     let mut order = Vec::new();
