@@ -114,6 +114,13 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// Leaves the endpoint with the runtime that accepted it, which wakes the caller's: Windows ties a pipe to one
+/// completion port for good.
+#[expect(clippy::unnecessary_wraps, reason = "one signature on every host")]
+pub fn rehome(stream: Stream) -> io::Result<Stream> {
+    Ok(stream)
+}
+
 /// False when it is certain that nobody listens at `path`; to look at a pipe is to connect to it.
 pub fn may_exist(_path: &Path) -> bool {
     true
