@@ -54,7 +54,6 @@ pub fn bind(path: &Path) -> io::Result<Listener> {
 }
 
 /// Connects to whoever listens under the pipe name of `path`.
-#[expect(clippy::unused_async, reason = "one signature on every host")]
 pub async fn connect(path: &Path) -> io::Result<Stream> {
     ClientOptions::new()
         .open(pipe_name(path))
@@ -116,7 +115,6 @@ impl AsyncWrite for Stream {
 
 /// Leaves the endpoint with the runtime that accepted it, which wakes the caller's: Windows ties a pipe to one
 /// completion port for good.
-#[expect(clippy::unnecessary_wraps, reason = "one signature on every host")]
 pub fn rehome(stream: Stream) -> io::Result<Stream> {
     Ok(stream)
 }
