@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p machine-protocol --bench link`
 
-#![expect(
+#![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a measurement prints and may panic"

@@ -54,7 +54,6 @@ pub fn bind(path: &Path) -> io::Result<Listener> {
 }
 
 /// Connects to whoever listens under the pipe name of `path`.
-#[expect(clippy::unused_async, reason = "one signature on every host")]
 pub async fn connect(path: &Path) -> io::Result<Stream> {
     ClientOptions::new()
         .open(pipe_name(path))
@@ -112,6 +111,12 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         delegate!(self, poll_shutdown, context)
     }
+}
+
+/// Leaves the endpoint with the runtime that accepted it, which wakes the caller's: Windows ties a pipe to one
+/// completion port for good.
+pub fn rehome(stream: Stream) -> io::Result<Stream> {
+    Ok(stream)
 }
 
 /// False when it is certain that nobody listens at `path`; to look at a pipe is to connect to it.
