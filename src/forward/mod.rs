@@ -5,6 +5,8 @@ use machine_protocol::link::Link;
 use machine_protocol::message::{Engine, Target};
 use tokio::sync::{Notify, watch};
 
+use crate::machine::deadlines;
+
 #[cfg(unix)]
 #[path = "unix.rs"]
 mod platform;
@@ -21,9 +23,9 @@ pub async fn engine(mut listener: Listener, engine: Engine, link: watch::Receive
         let client = match listener.accept().await {
             Ok(client) => client,
             Err(error) => {
-                // Out of descriptors, as a rule: one comes free when a relay ends.
                 tracing::warn!(%error, "A client of the API socket could not be accepted");
-                relay_ended.notified().await;
+                // Out of descriptors, as a rule; one comes free when a relay ends, or elsewhere in the process.
+                let _ = tokio::time::timeout(deadlines::ACCEPT.limit, relay_ended.notified()).await;
                 continue;
             }
         };

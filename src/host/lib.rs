@@ -6,6 +6,7 @@
 pub mod atomic;
 pub mod directories;
 pub mod facts;
+pub mod limits;
 pub mod local_socket;
 pub mod lock;
 pub mod process;

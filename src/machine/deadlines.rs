@@ -47,6 +47,9 @@ deadlines! {
     /// The thread of a link.
     LINK_CLOSE = Duration::from_secs(2), "the link's thread to let go of its sockets",
         "it only drops them";
+    /// A listener that could not accept a client.
+    ACCEPT = Duration::from_millis(200), "descriptors to come free",
+        "the system tells nobody when a process may open files again; a client waits in the backlog meanwhile";
     /// The answer of a helper program that is only asked for facts.
     PROBE = Duration::from_secs(2), "a probe of the host",
         "an accelerator that works answers in under 100 ms, one that spins never does";

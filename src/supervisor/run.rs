@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine_host::atomic;
+use machine_host::limits;
 use machine_host::lock::FileLock;
 use machine_host::termination::Termination;
 use machine_protocol::message::{AgentRequest, Engine};
@@ -54,6 +55,11 @@ pub async fn supervise(
     accelerator_cache: PathBuf,
     timeout: Option<Duration>,
 ) -> Result<(), SuperviseError> {
+    for limited in [limits::raise_open_files(), limits::no_core_files()] {
+        if let Err(error) = limited {
+            tracing::warn!(%error, "A resource limit cannot be set");
+        }
+    }
     let Some(lock) = take_run_lock(&files).await? else {
         let occupied = Stamped {
             time: jiff::Timestamp::now(),
@@ -260,15 +266,10 @@ impl Owner {
     }
 
     async fn carry_out(&mut self, input: Input) {
-        let was_starting = self.life.is_starting();
         for action in self.life.handle(input) {
             match action {
                 Action::Announce(event) => {
-                    let event = if was_starting {
-                        self.with_console(event)
-                    } else {
-                        event
-                    };
+                    let event = self.with_console(event);
                     self.announce(event);
                 }
                 Action::Climb(rung) => self.climb(rung).await,
@@ -463,7 +464,7 @@ impl Owner {
         refusal.collect()
     }
 
-    /// A failed start is explained by what the guest printed last.
+    /// A failure of the guest is explained by what it printed last.
     fn with_console(&self, event: Event) -> Event {
         let Event::Failed(mut failure) = event else {
             return event;

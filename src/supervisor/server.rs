@@ -101,10 +101,8 @@ async fn accept(
                 }
                 Err(error) => {
                     tracing::warn!(%error, "A client of the control socket could not be accepted");
-                    // Out of descriptors, as a rule: one comes free when a client leaves.
-                    if clients.join_next().await.is_none() {
-                        return;
-                    }
+                    // Out of descriptors, as a rule.
+                    let _ = tokio::time::timeout(deadlines::ACCEPT.limit, std::future::pending::<()>()).await;
                 }
             },
             Some(_) = clients.join_next() => {}

@@ -34,11 +34,9 @@ fn fails_to_start(home: &Home, name: &str, more: &[&str]) -> String {
     arguments.extend(more);
     arguments.push(name);
     let error = home.machine(&arguments, BOOT).failed();
-    assert_eq!(
-        error.lines().next(),
-        Some("Error: machine did not transition into running state"),
-        "{error}"
-    );
+    let line = error.lines().find(|line| line.starts_with("Error: "));
+    let expected = "Error: machine did not transition into running state";
+    assert_eq!(line, Some(expected), "{error}");
     assert_eq!(home.state(name), "stopped");
     assert_eq!(home.processes(), [""; 0]);
     error

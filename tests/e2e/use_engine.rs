@@ -68,7 +68,7 @@ fn podman_info() {
             SOON,
         )
         .succeeded();
-        assert_eq!(text.trim(), "true FCOS-like");
+        assert_eq!(text.trim(), "true coreos-like");
     });
 }
 

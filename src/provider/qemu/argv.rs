@@ -47,10 +47,11 @@ pub fn arguments(plan: &LaunchPlan, surroundings: &Surroundings<'_>) -> Vec<OsSt
     arguments.0
 }
 
-/// The board: the same for the probe as for a machine.
+/// The board: the same for the probe as for a machine. Without graphics `SeaBIOS` writes to the serial port, so that
+/// "No bootable device" stands in the console log.
 pub(super) fn machine_type(architecture: Architecture) -> &'static str {
     match architecture {
-        Architecture::X86_64 => "q35,vmport=off",
+        Architecture::X86_64 => "q35,vmport=off,graphics=off",
         Architecture::Aarch64 => "virt,gic-version=max",
     }
 }

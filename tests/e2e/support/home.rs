@@ -129,9 +129,12 @@ impl Home {
         if !processes.is_empty() {
             return Err(format!("processes: {processes:?}"));
         }
-        let machines: Vec<_> = fs_err::read_dir(self.root.join("data/machines"))
+        let found = fs_err::read_dir(self.root.join("data/machines"));
+        let mut machines: Vec<_> = found
             .map(|found| found.flatten().map(|entry| entry.file_name()).collect())
             .unwrap_or_default();
+        // The store's own lock stays.
+        machines.retain(|name| name != ".lock");
         if !machines.is_empty() {
             return Err(format!("in the machines' directory: {machines:?}"));
         }

@@ -73,18 +73,19 @@ impl Stage {
     }
 }
 
-/// Counts the processes whose command line names `path`.
+/// The processes whose command line or environment names `path`, each as its number and command line.
 pub(crate) fn processes_naming(path: &Path) -> Vec<String> {
     let needle = path.display().to_string();
     let mut found = Vec::new();
     for entry in fs_err::read_dir("/proc").expect("/proc is there").flatten() {
-        let Ok(line) = fs_err::read(entry.path().join("cmdline")) else {
-            continue;
-        };
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        let own = entry.file_name().to_string_lossy() == std::process::id().to_string();
-        if !own && line.contains(&needle) {
-            found.push(format!("{} {line}", entry.file_name().to_string_lossy()));
+        let number = entry.file_name().to_string_lossy().into_owned();
+        // What is no process, has just ended or belongs to another user.
+        let text = |file| fs_err::read(entry.path().join(file)).unwrap_or_default();
+        let line = String::from_utf8_lossy(&text("cmdline")).replace('\0', " ");
+        let environment = String::from_utf8_lossy(&text("environ")).into_owned();
+        let own = number == std::process::id().to_string();
+        if !own && !line.is_empty() && (line.contains(&needle) || environment.contains(&needle)) {
+            found.push(format!("{number} {line}"));
         }
     }
     found

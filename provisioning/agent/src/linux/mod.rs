@@ -44,7 +44,7 @@ use self::session::Guest;
 /// Names this build in the hello and in the events.
 const BUILD: &str = match option_env!("MACHINE_BUILD") {
     Some(build) => build,
-    None => env!("CARGO_PKG_VERSION"),
+    None => concat!("machine-agent ", env!("CARGO_PKG_VERSION")),
 };
 
 /// Each waits for an engine whose queue of connections is full.

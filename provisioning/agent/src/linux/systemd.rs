@@ -44,6 +44,23 @@ pub(super) async fn failed_units(paths: &Paths) -> io::Result<Vec<String>> {
     Ok(units(&output))
 }
 
+/// How the units stand that an engine depends on, a line each: `podman.socket: masked inactive`.
+pub(super) async fn engine_units(
+    paths: &Paths,
+    engine: Engine,
+    uid: u32,
+) -> io::Result<Vec<String>> {
+    let manager = format!("user@{uid}.service");
+    let mut arguments = vec!["show", "--property=Id,LoadState,ActiveState,Result"];
+    match engine {
+        Engine::Rootful => arguments.extend(["podman.socket", "podman.service"]),
+        // The units are the user manager's, which is asked by a bus that may be what fails; that it runs says most.
+        Engine::Rootless => arguments.push(&manager),
+    }
+    let (_, output) = run_soon(&paths.program("systemctl"), &arguments).await?;
+    Ok(standing(&output))
+}
+
 /// The journal's last lines about an engine.
 pub(super) async fn engine_journal(paths: &Paths, engine: Engine) -> io::Result<Vec<String>> {
     let mut arguments = vec![
@@ -118,6 +135,24 @@ async fn run(program: &Path, arguments: &[&str]) -> io::Result<(ExitStatus, Stri
 }
 
 /// A state, or what stands for the lack of one.
+/// Units from the blocks of `systemctl show`, whose properties come in no order that is promised.
+fn standing(output: &str) -> Vec<String> {
+    let unit = |block: &str| {
+        let value = |name: &str| {
+            block
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+        };
+        let (id, load, active) = (value("Id")?, value("LoadState")?, value("ActiveState")?);
+        let result = value("Result").filter(|result| *result != "success");
+        let result = result
+            .map(|result| format!(" ({result})"))
+            .unwrap_or_default();
+        Some(format!("{id}: {load} {active}{result}"))
+    };
+    output.split("\n\n").filter_map(unit).take(UNITS).collect()
+}
+
 fn word(output: &str) -> String {
     match output.split_ascii_whitespace().next() {
         Some(word) => word.chars().take(LINE_LENGTH).collect(),
@@ -160,6 +195,17 @@ mod tests {
         assert_eq!(units(output), ["foo.service", "bar@1.mount"]);
         assert_eq!(units(""), Vec::<String>::new());
         assert_eq!(units(&"x.service loaded\n".repeat(1000)).len(), UNITS);
+    }
+
+    #[test]
+    fn units_stand() {
+        let output = "Id=podman.socket\nLoadState=masked\nActiveState=inactive\nResult=success\n\n\
+            Result=exit-code\nId=podman.service\nLoadState=loaded\nActiveState=failed\n\nnonsense\n";
+        let lines = [
+            "podman.socket: masked inactive",
+            "podman.service: loaded failed (exit-code)",
+        ];
+        assert_eq!(standing(output), lines);
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn x86_64_with_kvm() {
     -nodefaults
     -display none
     -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
-    -machine q35,vmport=off
+    -machine q35,vmport=off,graphics=off
     -accel kvm
     -cpu host
     -smp 4
