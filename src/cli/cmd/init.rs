@@ -11,9 +11,6 @@ use crate::machine::resources::Wish;
 use crate::machine::{MachineName, ProviderKind};
 use crate::ops::init::{self, DEFAULT_USER, Host, InitProgress, InitReporter, InitRequest};
 
-/// The provider of a machine that names none: so far the only one there is.
-const PROVIDER: ProviderKind = ProviderKind::Qemu;
-
 pub(super) async fn run(args: &InitArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let request = request(args)?;
     let reporter = Reporter {
@@ -44,7 +41,7 @@ fn request(args: &InitArgs) -> Result<InitRequest, CommandError> {
     let user = args.username.as_deref().unwrap_or(DEFAULT_USER);
     Ok(InitRequest {
         name,
-        provider: PROVIDER,
+        provider: ProviderKind::default(),
         user: user.to_owned(),
         image: image.clone(),
         wish: Wish {
