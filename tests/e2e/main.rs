@@ -48,15 +48,18 @@ fn report(text: &str) {
     eprintln!("{text}");
 }
 
+/// In this order: the shared machine's tests first, so that it does not cost the others half of the processor.
 fn all() -> Vec<Trial> {
-    [
-        use_engine::trials(),
-        carry::trials(),
-        bad_input::trials(),
-        start_failures::trials(),
-        life::trials(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let mut trials = use_engine::trials();
+    trials.extend(carry::trials());
+    trials.extend(bad_input::trials());
+    trials.push(support::trial(
+        "shared::removing_the_machine_leaves_nothing",
+        || {
+            support::shared::dispose().expect("nothing is left");
+        },
+    ));
+    trials.extend(start_failures::trials());
+    trials.extend(life::trials());
+    trials
 }
