@@ -190,9 +190,9 @@ impl Lifecycle {
                 self.vm = true;
                 actions.push(Action::Announce(Event::Launched { pid }));
                 match self.state {
-                    State::Starting(_) => self.enter(Phase::Link, &mut actions),
                     // A stop came while the VM was being made.
-                    _ => self.climb(Rung::Quit, &mut actions),
+                    State::Stopping(rung) => self.climb(rung.max(Rung::Quit), &mut actions),
+                    _ => self.enter(Phase::Link, &mut actions),
                 }
             }
             Input::BootFailed(failure) => {
