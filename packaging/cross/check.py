@@ -22,13 +22,18 @@ WORKSPACE = ("--locked", "--workspace", "--exclude", "machine-agent")
 # No part of a foreign build.
 IGNORED = (".md", ".sh")
 IGNORED_FOLDERS = ("docs/", ".ci/", "machine-images/debian/", "provisioning/agent/", "benches/")
-# Compare with the host's qemu-img, which a program under Wine does not find.
 NOT_UNDER_WINE = (
+    # These compare with the host's qemu-img, which a program under Wine does not find.
     "prepare::tests::a_prepared_disk_can_be_grown_again",
     "prepare::tests::a_qcow2_disk_is_grown_and_keeps_its_content",
     "prepare::tests::a_raw_disk_is_grown_and_keeps_its_content",
     "prepare::tests::an_empty_image_makes_a_blank_qcow2_disk",
     "prepare::tests::images_that_name_other_files_are_refused",
+    # Snapshots with paths of Unix in them.
+    "provider::qemu::argv::tests::aarch64_with_emulation_and_only_what_must_be",
+    "provider::qemu::argv::tests::x86_64_with_kvm",
+    # Windows removes no directory in which a dropped future's thread still has a file open; the next command does.
+    "ops::init::tests::a_dropped_future_leaves_nothing_or_a_whole_machine",
 )
 
 

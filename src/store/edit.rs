@@ -63,40 +63,36 @@ impl EditGuard {
             .ok_or_else(|| StoreError::InUse {
                 name: self.name.clone(),
             })?;
-        let entry = Unfinished::removed_entry(&self.name, random(&self.name)?);
+        let locks = (run_lock, self.lock);
+        let name = self.name;
+        let entry = Unfinished::removed_entry(&name, random(&name)?);
         let removed = self.store.places.machines.join(entry);
         let rename = || fs::rename(self.files.directory(), &removed);
         testing_pause("removing");
         match rename() {
-            Ok(()) => {}
+            // Windows deletes no file that is open, and these locks now keep nobody out.
+            Ok(()) => drop(locks),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 // Windows renames no directory with an open file in it. Whoever takes a lock in the short time until
                 // the next try makes it fail again, and the machine stays whole.
-                let name = self.name.clone();
-                drop(run_lock);
-                drop(self.lock);
-                rename_unlocked(&self.files, &removed)
-                    .map_err(|source| StoreError::Write { name, source })?;
+                drop(locks);
+                rename_unlocked(&self.files, &removed).map_err(|source| StoreError::Write {
+                    name: name.clone(),
+                    source,
+                })?;
             }
-            Err(source) => return Err(self.write_error(source)),
+            Err(source) => return Err(StoreError::Write { name, source }),
         }
         testing_pause("removed");
         sync_directory(&self.store.places.machines);
-        let sockets = leftovers::delete_short_sockets(&self.store, &self.name);
+        let sockets = leftovers::delete_short_sockets(&self.store, &name);
         drop(store_lock);
         let remains = |path: &std::path::Path| {
             let path = path.to_owned();
             move |source| StoreError::Remains { path, source }
         };
         leftovers::delete(&removed).map_err(remains(&removed))?;
-        sockets.map_err(remains(&self.store.places.short_sockets(&self.name)))
-    }
-
-    fn write_error(&self, source: io::Error) -> StoreError {
-        StoreError::Write {
-            name: self.name.clone(),
-            source,
-        }
+        sockets.map_err(remains(&self.store.places.short_sockets(&name)))
     }
 }
 
