@@ -100,9 +100,7 @@ async fn boot(guest: &Guest) {
 
 async fn fail(guest: &Guest, engine: Engine, reason: String) {
     log(&reason);
-    let detail = systemd::engine_journal(&guest.paths, engine)
-        .await
-        .unwrap_or_else(|error| vec![format!("No journal: {error}")]);
+    let detail = systemd::journal(&guest.paths, engine).await;
     // The socket, and the engine behind it, may have come while the journal was read.
     if !guest.events.holds(
         |event| matches!(event, AgentEvent::EngineReady { engine: ready, .. } if *ready == engine),
