@@ -10,7 +10,7 @@ mod handshake;
 mod shared;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

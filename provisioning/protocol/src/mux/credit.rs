@@ -51,6 +51,16 @@ impl Window {
     }
 
     #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    #[cfg(test)]
+    pub(super) fn promised(&self) -> usize {
+        self.promised
+    }
+
+    #[cfg(test)]
     pub(super) fn size(&self) -> usize {
         self.size
     }

@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::{
-    Core, OpenError, STREAM_OUTBOUND,
+    Core, DATA_PAYLOAD, OpenError, STREAM_OUTBOUND,
     stream::{Receiving, Sending, Stream},
 };
-use crate::frame::{MAX_PAYLOAD, ResetCode, cut};
+use crate::frame::{ResetCode, cut};
 
 /// Why a half of a stream cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,7 +166,7 @@ impl Core {
             return Poll::Ready(Err(StreamError::Finished));
         }
         let queued = stream.outbound.len() + stream.reserved;
-        let share = stream.credit.saturating_sub(queued).min(MAX_PAYLOAD);
+        let share = stream.credit.saturating_sub(queued).min(DATA_PAYLOAD);
         if share == 0 || queued >= STREAM_OUTBOUND {
             store(&mut stream.send_waker, cx);
             return Poll::Pending;
@@ -267,7 +267,11 @@ impl Core {
 
     /// The writer is gone: without [`Core::finish`] the direction is aborted.
     pub fn drop_writer(&mut self, id: u32) {
-        if self.streams.get(&id).is_some_and(|stream| stream.sending == Sending::Open) {
+        if self
+            .streams
+            .get(&id)
+            .is_some_and(|stream| stream.sending == Sending::Open)
+        {
             self.reset(id, ResetCode::Cancelled, "");
         }
         if let Some(stream) = self.streams.get_mut(&id) {

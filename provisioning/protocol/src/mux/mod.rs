@@ -31,7 +31,7 @@ use bytes::Bytes;
 use self::{credit::Pool, stream::Stream};
 pub use self::{local::StreamError, receive::ProtocolError, transmit::Transmit};
 use crate::{
-    frame::{MAX_FRAME, SessionTag},
+    frame::{HEADER, MAX_FRAME, SessionTag, TRAILER},
     hello::Role,
 };
 
@@ -39,6 +39,9 @@ use crate::{
 pub const INITIAL_CREDIT: usize = 8 * 1024;
 /// The most that a stream's window grows to.
 pub const MAX_WINDOW: usize = 256 * 1024;
+/// The most that is sent in one DATA frame: its wire form is then 16 KiB, of which two fill what
+/// a virtio-serial port takes at a time, and four fill a batch.
+pub const DATA_PAYLOAD: usize = 16 * 1024 - HEADER - TRAILER;
 /// The most credit that a sender counts.
 pub const MAX_CREDIT: usize = 1 << 30;
 /// The receiver acknowledges at least each time so many bytes have arrived.

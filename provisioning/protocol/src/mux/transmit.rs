@@ -3,12 +3,10 @@
 use std::task::{Context, Poll};
 
 use super::{
-    ACK_EVERY, Core,
+    ACK_EVERY, Core, DATA_PAYLOAD,
     stream::{Sending, Stream},
 };
-use crate::frame::{
-    DATA, Frame, HEADER, MAX_FRAME, MAX_PAYLOAD, ResetCode, TRAILER, begin, encode, end,
-};
+use crate::frame::{DATA, Frame, HEADER, ResetCode, TRAILER, begin, encode, end};
 
 /// What [`Core::poll_transmit`] has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +128,7 @@ impl Core {
     }
 
     fn transmit_data(&mut self, out: &mut Vec<u8>, limit: usize) {
-        while out.len() + MAX_FRAME <= limit {
+        while out.len() + HEADER + DATA_PAYLOAD + TRAILER <= limit {
             let Some(&id) = self.ready.front() else { break };
             let Some(stream) = self.streams.get_mut(&id).filter(|stream| has_more(stream)) else {
                 // It was reset meanwhile.
@@ -140,7 +138,7 @@ impl Core {
                 }
                 continue;
             };
-            let payload = stream.outbound.len().min(MAX_PAYLOAD);
+            let payload = stream.outbound.len().min(DATA_PAYLOAD);
             let wire = HEADER + payload + TRAILER;
             if self.in_flight + wire > self.limits.in_flight {
                 break;

@@ -25,7 +25,8 @@ pub use unix::relay_unix;
 #[cfg(windows)]
 mod windows;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::{
