@@ -335,8 +335,14 @@ async fn an_engine_that_fails_is_reported_with_its_journal() {
         "systemctl",
         r#"case "$1" in list-units) echo "podman.service loaded failed failed Podman";; *) echo degraded; exit 1;; esac"#,
     );
-    guest.program("journalctl", "echo 'Error: no space left'");
+    guest.program(
+        "journalctl",
+        r#"case "$*" in *_PID=1) echo "Dependency failed for var-x.mount";; *) echo "Error: no space left";; esac"#,
+    );
     guest.engine("run/podman/podman.sock", "HTTP/1.0 500 Internal\r\n\r\n");
+    let detail = ["Dependency failed for var-x.mount", "Error: no space left"]
+        .map(str::to_owned)
+        .to_vec();
     let _agent = guest.start();
     let mut host = guest.host().await;
     host.event().await;
@@ -346,7 +352,7 @@ async fn an_engine_that_fails_is_reported_with_its_journal() {
         AgentEvent::EngineFailed {
             engine: Engine::Rootful,
             reason: "The engine answered with status 500".to_owned(),
-            detail: vec!["Error: no space left".to_owned()],
+            detail: detail.clone(),
         },
     ])
     .await;
@@ -355,7 +361,7 @@ async fn an_engine_that_fails_is_reported_with_its_journal() {
         AgentReply::Diagnosis {
             state: "degraded".to_owned(),
             failed_units: vec!["podman.service".to_owned()],
-            detail: vec!["Error: no space left".to_owned()],
+            detail,
         }
     );
 }

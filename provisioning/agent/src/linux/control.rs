@@ -63,20 +63,15 @@ async fn answer(request: AgentRequest, link: &Link, guest: &Guest) -> AgentReply
 /// As much as can be found out: each part that fails says so in its place.
 async fn diagnosis(guest: &Guest) -> AgentReply {
     let engine = chosen_engine(guest.boot.rootful);
-    let (state, failed_units, journal) = tokio::join!(
+    let (state, failed_units, mut detail) = tokio::join!(
         systemd::state(&guest.paths),
         systemd::failed_units(&guest.paths),
-        systemd::engine_journal(&guest.paths, engine)
+        systemd::journal(&guest.paths, engine)
     );
-    let mut detail = Vec::new();
     let failed_units = failed_units.unwrap_or_else(|error| {
         detail.push(format!("The failed units are not known: {error}"));
         Vec::new()
     });
-    match journal {
-        Ok(lines) => detail.extend(lines),
-        Err(error) => detail.push(format!("The engine's journal is not known: {error}")),
-    }
     AgentReply::Diagnosis {
         state: state.unwrap_or_else(|error| {
             detail.push(format!("The system's state is not known: {error}"));

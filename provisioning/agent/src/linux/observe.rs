@@ -102,8 +102,7 @@ async fn fail(guest: &Guest, engine: Engine, reason: String) {
     log(&reason);
     let units = systemd::engine_units(&guest.paths, engine, guest.boot.uid).await;
     let mut detail = units.unwrap_or_else(|error| vec![format!("No units: {error}")]);
-    let journal = systemd::engine_journal(&guest.paths, engine).await;
-    detail.extend(journal.unwrap_or_else(|error| vec![format!("No journal: {error}")]));
+    detail.extend(systemd::journal(&guest.paths, engine).await);
     // The socket, and the engine behind it, may have come while the journal was read.
     if !guest.events.holds(
         |event| matches!(event, AgentEvent::EngineReady { engine: ready, .. } if *ready == engine),

@@ -61,17 +61,11 @@ pub(super) async fn engine_units(
     Ok(standing(&output))
 }
 
-/// The journal's last lines about an engine.
-pub(super) async fn engine_journal(paths: &Paths, engine: Engine) -> io::Result<Vec<String>> {
-    let mut arguments = vec![
-        "--boot",
-        "--lines=20",
-        "--output=cat",
-        "--no-pager",
-        "--quiet",
-    ];
-    arguments.extend(match engine {
-        Engine::Rootful => ["--unit=podman.socket", "--unit=podman.service"].as_slice(),
+/// What the journal says that may explain why an engine does not answer: the service manager's errors (a boot that ends
+/// in emergency mode need not have a failed unit, only jobs whose dependencies failed), then the engine's last lines.
+pub(super) async fn journal(paths: &Paths, engine: Engine) -> Vec<String> {
+    let of_engine: &[&str] = match engine {
+        Engine::Rootful => &["--unit=podman.socket", "--unit=podman.service"],
         // `--user-unit` would mean root's own.
         Engine::Rootless => &[
             "_SYSTEMD_USER_UNIT=podman.service",
@@ -80,7 +74,26 @@ pub(super) async fn engine_journal(paths: &Paths, engine: Engine) -> io::Result<
             "+",
             "USER_UNIT=podman.socket",
         ],
-    });
+    };
+    let (errors, engine) = tokio::join!(
+        journal_lines(paths, &["--priority=err", "_PID=1"]),
+        journal_lines(paths, of_engine)
+    );
+    [errors, engine]
+        .into_iter()
+        .flat_map(|lines| lines.unwrap_or_else(|error| vec![format!("No journal: {error}")]))
+        .collect()
+}
+
+async fn journal_lines(paths: &Paths, selection: &[&str]) -> io::Result<Vec<String>> {
+    let general = [
+        "--boot",
+        "--lines=20",
+        "--output=cat",
+        "--no-pager",
+        "--quiet",
+    ];
+    let arguments = [&general, selection].concat();
     let (_, output) = run_soon(&paths.program("journalctl"), &arguments).await?;
     Ok(last_lines(&output))
 }
