@@ -32,6 +32,7 @@ ignition-validate ignition
 dpkg:busybox-static busybox-static
 ssh openssh-client
 ps procps
+shellcheck shellcheck
 python3 python3
 systemd-analyze systemd
 '

@@ -1,7 +1,7 @@
 //! The process that runs one machine: it owns the VM and its link, serves the API socket, and answers for the machine.
 //!
 //! `machine start` starts it detached, as `machine supervise NAME`; there is one per running machine and no central
-//! daemon. A single owner task ([`run`]) decides by a state machine without IO ([`lifecycle`]); everything else
+//! daemon. A single owner task (`owner`) decides by a state machine without IO ([`lifecycle`]); everything else
 //! reports to it:
 //!
 //! ```text
@@ -15,12 +15,14 @@
 //! The lock `run.lock` is held for the life of the process; its holder's death frees it. The VM is in a session of
 //! its own and survives this process; [`record`] is how it is found again.
 
+mod audience;
 mod boot;
 pub mod client;
 pub mod control;
 pub mod events;
 mod evidence;
 pub mod lifecycle;
+mod owner;
 pub mod record;
 mod run;
 mod server;

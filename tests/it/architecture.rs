@@ -126,7 +126,7 @@ const UNSAFE_PLACES: &[&str] = &["src/host/sys/", "provisioning/agent/src/linux/
 const PRINTING_PLACES: &[&str] = &[
     "src/cli/",
     "src/main.rs",
-    "src/supervisor/run.rs",
+    "src/supervisor/audience.rs",
     "provisioning/agent/",
     "tests/",
     "benches/",
