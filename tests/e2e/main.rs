@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     // Every test drives an emulated guest; side by side they would only time each other out.
     arguments.test_threads = Some(1);
     Stage::check();
+    machine_host::limits::raise_open_files().expect("a test that holds 2,000 sockets needs them");
     let conclusion = libtest_mimic::run(&arguments, all());
     let leftovers = support::shared::dispose();
     if let Err(problem) = leftovers {
