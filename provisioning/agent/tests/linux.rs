@@ -337,7 +337,7 @@ async fn an_engine_that_fails_is_reported_with_its_journal() {
     );
     guest.program(
         "journalctl",
-        r#"case "$*" in *_PID=1) echo "Dependency failed for var-x.mount";; *) echo "Error: no space left";; esac"#,
+        r#"case "$*" in *--identifier=systemd) echo "Dependency failed for var-x.mount";; *) echo "Error: no space left";; esac"#,
     );
     guest.engine("run/podman/podman.sock", "HTTP/1.0 500 Internal\r\n\r\n");
     let detail = ["Dependency failed for var-x.mount", "Error: no space left"]

@@ -61,8 +61,9 @@ pub(super) async fn engine_units(
     Ok(standing(&output))
 }
 
-/// What the journal says that may explain why an engine does not answer: the service manager's errors (a boot that ends
-/// in emergency mode need not have a failed unit, only jobs whose dependencies failed), then the engine's last lines.
+/// What the journal says that may explain why an engine does not answer: the service managers' complaints (a boot that
+/// ends in emergency mode need not have a failed unit, only jobs whose dependencies failed), then the engine's last
+/// lines. The first are selected by name: what was said before the journal ran came through the kernel, without a process.
 pub(super) async fn journal(paths: &Paths, engine: Engine) -> Vec<String> {
     let of_engine: &[&str] = match engine {
         Engine::Rootful => &["--unit=podman.socket", "--unit=podman.service"],
@@ -76,7 +77,7 @@ pub(super) async fn journal(paths: &Paths, engine: Engine) -> Vec<String> {
         ],
     };
     let (errors, engine) = tokio::join!(
-        journal_lines(paths, &["--priority=err", "_PID=1"]),
+        journal_lines(paths, &["--priority=warning", "--identifier=systemd"]),
         journal_lines(paths, of_engine)
     );
     [errors, engine]
