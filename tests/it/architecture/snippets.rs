@@ -10,7 +10,7 @@ use super::{FORBIDDEN, MOST_LINES, Rule};
 #[test]
 fn rules_can_fail() {
     let long = "//! x\n".repeat(MOST_LINES);
-    let machine_place = format!("cd {}{}", FORBIDDEN[0].0, FORBIDDEN[0].1);
+    let registry = format!("cd {}{}", FORBIDDEN[0].0, FORBIDDEN[0].1);
     let cases: &[(Rule, &str, &str, usize)] = &[
         (
             module_edges,
@@ -211,7 +211,7 @@ fn rules_can_fail() {
         (first_lines, "src/a.rs", "//! For this.", 0),
         (lengths, "src/a.rs", &long, 0),
         (lengths, "src/a.rs", &format!("{long}\n"), 1),
-        (forbidden_words, "docs/a.md", &machine_place, 1),
+        (forbidden_words, "docs/a.md", &registry, 1),
         (forbidden_words, "docs/a.md", "cd work", 0),
     ];
     for (rule, path, text, expected) in cases {
