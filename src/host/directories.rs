@@ -57,19 +57,13 @@ impl Directories {
 
     /// Decides from the environment of this process, and asks the system for what it does not name.
     pub fn from_environment() -> Result<Self, DirectoryError> {
-        Self::resolve(&|name| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .or_else(|| {
-                    match name {
-                        "HOME" | "USERPROFILE" => dirs::home_dir(),
-                        "LOCALAPPDATA" => dirs::data_local_dir(),
-                        "APPDATA" => dirs::config_dir(),
-                        _ => None,
-                    }
-                    .map(PathBuf::into_os_string)
-                })
-        })
+        Self::resolve(&environment)
+    }
+
+    /// The directory of the user's files for container tools, `containers.conf` and the connections among them. It is
+    /// podman's, so [`MACHINE_HOME`] does not move it.
+    pub fn containers(env: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, DirectoryError> {
+        containers_for(sys::PLATFORM, env)
     }
 
     fn resolve_for(
@@ -130,6 +124,42 @@ impl Directories {
             home,
         })
     }
+}
+
+fn containers_for(
+    platform: Platform,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<PathBuf, DirectoryError> {
+    let variable = |name: &'static str| {
+        let path = env(name).filter(|value| !value.is_empty())?;
+        Some(absolute(platform, name, PathBuf::from(path)))
+    };
+    let (base, home, below) = match platform {
+        Platform::Xdg => ("XDG_CONFIG_HOME", "HOME", ".config"),
+        Platform::Windows => ("APPDATA", "USERPROFILE", r"AppData\Roaming"),
+    };
+    let base = match variable(base) {
+        Some(path) => path?,
+        None => variable(home)
+            .ok_or(DirectoryError::NoHome { variable: home })??
+            .join(below),
+    };
+    Ok(base.join("containers"))
+}
+
+/// The environment of this process, with what the system knows where a variable is not set.
+pub fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .or_else(|| {
+            match name {
+                "HOME" | "USERPROFILE" => dirs::home_dir(),
+                "LOCALAPPDATA" => dirs::data_local_dir(),
+                "APPDATA" => dirs::config_dir(),
+                _ => None,
+            }
+            .map(PathBuf::into_os_string)
+        })
 }
 
 fn absolute(
@@ -264,6 +294,25 @@ mod tests {
                 "{platform:?} {set:?}"
             );
         }
+    }
+
+    #[test]
+    fn container_tools_have_a_place_of_their_own() {
+        let place = |platform, set: &[(&str, &str)]| {
+            let env = |name: &str| {
+                let found = set.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            containers_for(platform, &env).map(|path| plain(&path))
+        };
+        let set: &[(&str, &str)] = &[("HOME", "/h"), ("MACHINE_HOME", "/m")];
+        assert_eq!(place(Platform::Xdg, set).unwrap(), "/h/.config/containers");
+        let set = &[("HOME", "/h"), ("XDG_CONFIG_HOME", "/c")];
+        assert_eq!(place(Platform::Xdg, set).unwrap(), "/c/containers");
+        let set = &[("APPDATA", r"C:\Users\ann\AppData\Roaming")];
+        let expected = "C:/Users/ann/AppData/Roaming/containers";
+        assert_eq!(place(Platform::Windows, set).unwrap(), expected);
+        assert!(place(Platform::Xdg, &[("MACHINE_HOME", "/m")]).is_err());
     }
 
     #[test]

@@ -11,7 +11,10 @@ pub mod local_socket;
 pub mod lock;
 pub mod process;
 pub mod program;
+pub mod record_lock;
 mod sys;
 pub mod termination;
 #[cfg(test)]
 mod testing;
+pub mod vsock;
+pub mod watch;

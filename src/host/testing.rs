@@ -108,6 +108,14 @@ fn role() {
             say("ready");
             wait_for_input_to_end();
         }
+        "hold-record-lock" => {
+            use crate::record_lock::RecordLock;
+            let limit = std::time::Duration::from_secs(20);
+            say("waiting");
+            let _lock = RecordLock::acquire(&argument(0), limit).unwrap();
+            say("ready");
+            wait_for_input_to_end();
+        }
         "write-for-ever" => {
             for byte in [b'A', b'B'].into_iter().cycle() {
                 let bytes = vec![byte; WRITTEN_BYTES];

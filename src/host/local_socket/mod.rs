@@ -10,7 +10,7 @@ mod platform;
 #[path = "windows.rs"]
 mod platform;
 
-pub use platform::{Listener, Stream, bind, connect, may_exist, rehome};
+pub use platform::{Listener, Stream, address, bind, connect, may_exist, rehome};
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 
@@ -18,6 +18,11 @@ impl Listener {
     pub async fn accept(&mut self) -> io::Result<Stream> {
         self.0.accept().await.map(|(stream, _)| stream)
     }
+}
+
+/// What programs of others are to be given for `path`: the path itself.
+pub fn address(path: &Path) -> PathBuf {
+    path.to_owned()
 }
 
 /// Listens at `path`, replacing whatever file is there. Needs a tokio runtime.

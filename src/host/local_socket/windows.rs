@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -41,6 +41,11 @@ impl Listener {
             next,
         ))))
     }
+}
+
+/// What programs of others are to be given for `path`: the name of its pipe.
+pub fn address(path: &Path) -> PathBuf {
+    pipe_name(path).into()
 }
 
 /// Listens under the pipe name of `path`; fails when another process does already. Needs a tokio runtime.

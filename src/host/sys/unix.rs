@@ -71,6 +71,43 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// A file that other users may read, as far as the umask lets them, in a directory that is made where it is missing.
+pub(crate) fn open_shared(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
+    }
+    std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .open(path)
+}
+
+/// Takes the record lock on the whole file; false where another process holds it and `wait` is not asked for.
+pub(crate) fn lock_record(file: &File, wait: bool) -> io::Result<bool> {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    use rustix::io::Errno;
+    let operation = if wait {
+        FlockOperation::LockExclusive
+    } else {
+        FlockOperation::NonBlockingLockExclusive
+    };
+    loop {
+        match fcntl_lock(file, operation) {
+            Ok(()) => return Ok(true),
+            // POSIX lets systems say either.
+            Err(Errno::AGAIN | Errno::ACCESS) if !wait => return Ok(false),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 pub(crate) fn same_file(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs_err::metadata(path) {

@@ -183,6 +183,26 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// The profile is private by its access list; within it there is nothing to share with.
+pub(crate) fn open_shared(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent() {
+        fs_err::create_dir_all(directory)?;
+    }
+    open_private(path)
+}
+
+/// std locks by `LockFileEx` with all bytes, as Go's tools do.
+pub(crate) fn lock_record(file: &File, wait: bool) -> io::Result<bool> {
+    if wait {
+        return file.lock().map(|()| true);
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// A file that is open without permission to delete it, as locks are, stays at its path.
 pub(crate) fn same_file(_file: &File, path: &Path) -> io::Result<bool> {
     path.try_exists()
