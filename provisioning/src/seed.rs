@@ -12,12 +12,17 @@ use std::io::{self, Cursor, Write};
 use fatfs::{
     Date, DateTime, FatType, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider,
 };
-use machine_protocol::boot::{BootParameters, SEED_AGENT, SEED_BOOT, SEED_LABEL};
+use machine_protocol::boot::{
+    BootParameters, SEED_AGENT, SEED_BOOT, SEED_CERTIFICATES, SEED_LABEL,
+};
 
 /// Smallest image. Some guests' tools do not take a smaller one for a disk.
 const SMALLEST: usize = 1 << 20;
 /// Largest agent. A real one has about a megabyte; the limit keeps the arithmetic below exact.
 pub const AGENT_LIMIT: usize = 64 << 20;
+
+/// Most bytes of certificates.
+pub const CERTIFICATES_LIMIT: usize = 16 << 20;
 
 const SECTOR: usize = 512;
 /// As the guest's pages, so that the program is read in whole pages.
@@ -28,7 +33,7 @@ const GRANULE: usize = 64 * 1024;
 const FAT16_CLUSTERS: usize = 4085;
 /// Stays clear of the border, where implementations differ by a few.
 const BORDER: usize = 64;
-/// What fits into one sector: the label, and two files with a long name each.
+/// What fits into one sector: the label, and three files with a long name each.
 const ROOT_ENTRIES: u16 = 16;
 const SERIAL_NUMBER: u32 = 0x4d53_4544;
 
@@ -41,6 +46,9 @@ pub enum SeedError {
     /// There is no agent.
     #[error("The agent is an empty file")]
     NoAgent,
+    /// More certificates than any host has.
+    #[error("The certificates have {0} bytes, more than {CERTIFICATES_LIMIT}")]
+    Certificates(usize),
     /// The boot parameters could not be written.
     #[error("The boot parameters could not be written as JSON")]
     Json(#[source] serde_json::Error),
@@ -49,15 +57,27 @@ pub enum SeedError {
     FileSystem(#[source] io::Error),
 }
 
-/// The image that carries `agent`, the program for the guest's architecture, and the parameters `boot`.
-pub fn image(agent: &[u8], boot: &BootParameters) -> Result<Vec<u8>, SeedError> {
+/// The image that carries `agent`, the program for the guest's architecture, the parameters `boot`, and the certificates
+/// of the host's authorities where the guest is to trust them.
+pub fn image(
+    agent: &[u8],
+    boot: &BootParameters,
+    certificates: Option<&[u8]>,
+) -> Result<Vec<u8>, SeedError> {
     let parameters = serde_json::to_vec(boot).map_err(SeedError::Json)?;
     match agent.len() {
-        0 => Err(SeedError::NoAgent),
-        1..=AGENT_LIMIT => file_system(&[(SEED_AGENT, agent), (SEED_BOOT, &parameters)])
-            .map_err(SeedError::FileSystem),
-        length => Err(SeedError::Agent(length)),
+        0 => return Err(SeedError::NoAgent),
+        1..=AGENT_LIMIT => {}
+        length => return Err(SeedError::Agent(length)),
     }
+    let mut files = vec![(SEED_AGENT, agent), (SEED_BOOT, &parameters[..])];
+    if let Some(certificates) = certificates {
+        if certificates.len() > CERTIFICATES_LIMIT {
+            return Err(SeedError::Certificates(certificates.len()));
+        }
+        files.push((SEED_CERTIFICATES, certificates));
+    }
+    file_system(&files).map_err(SeedError::FileSystem)
 }
 
 /// Type and size of the smallest file system that holds `clusters` clusters of data.

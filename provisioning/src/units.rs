@@ -44,6 +44,9 @@ mod tests {
     fn stub_unit_names_the_seed() {
         assert!(AGENT_UNIT_TEXT.contains(&format!("LABEL={SEED_LABEL} ")));
         assert!(AGENT_UNIT_TEXT.contains(&format!("label-{SEED_LABEL}.device")));
+        // An agent that cannot even start is heard by the port that this opens.
+        let port = machine_protocol::boot::VIRTIO_SERIAL_PORT;
+        assert!(AGENT_UNIT_TEXT.contains(&format!(">/dev/virtio-ports/{port}'\n")));
         assert!(AGENT_UNIT_TEXT.contains(&format!("ExecStart=/run/machine/seed/{SEED_AGENT}\n")));
     }
 }

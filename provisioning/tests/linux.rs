@@ -125,10 +125,11 @@ fn other_programs_read_the_seed() {
             port: VIRTIO_SERIAL_PORT.to_owned(),
         }],
         host_build: "test".to_owned(),
+        facts: machine_protocol::boot::HostFacts::default(),
     };
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("seed.img");
-    put(&path, seed::image(&agent, &boot).unwrap(), "0600");
+    put(&path, seed::image(&agent, &boot, None).unwrap(), "0600");
     let image = path.to_str().unwrap();
 
     assert!(run("mtype", ["-i", image, "::agent"]) == (true, agent));

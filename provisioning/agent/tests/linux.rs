@@ -7,15 +7,22 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+#[path = "linux/carriers.rs"]
+mod carriers;
+#[path = "linux/exec.rs"]
+mod exec;
+#[path = "linux/facts.rs"]
+mod facts;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use machine_protocol::boot::{BOOT_FORMAT, BootParameters, SEED_BOOT};
+use machine_protocol::boot::{BOOT_FORMAT, BootParameters, HostFacts, SEED_BOOT};
 use machine_protocol::link::{Hello, Link, LinkError, ResetCode, Role, StreamError, connect};
 use machine_protocol::message::{
-    self, AgentEvent, AgentReply, AgentRequest, Engine, LineBuffer, Target,
+    self, AgentEvent, AgentReply, AgentRequest, Engine, LineBuffer, Part, Target,
 };
 use machine_protocol::secret::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,6 +48,10 @@ struct StubGuest {
 
 impl StubGuest {
     fn new(rootful: bool) -> Self {
+        Self::with_facts(rootful, HostFacts::default())
+    }
+
+    fn with_facts(rootful: bool, facts: HostFacts) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let secret = Secret::generate().unwrap();
         let boot = BootParameters {
@@ -52,6 +63,7 @@ impl StubGuest {
             rootful,
             carriers: Vec::new(),
             host_build: "test".to_owned(),
+            facts,
         };
         let carrier = UnixListener::bind(directory.path().join("carrier")).unwrap();
         fs_err::create_dir_all(directory.path().join("root/run")).unwrap();
@@ -96,6 +108,10 @@ impl StubGuest {
     }
 
     fn start(&self) -> Child {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, more: &[&str]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_machine-agent"))
             .arg("--seed")
             .arg(self.directory.path())
@@ -103,6 +119,7 @@ impl StubGuest {
             .arg(self.path(""))
             .arg("--socket")
             .arg(self.directory.path().join("carrier"))
+            .args(more)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()
@@ -159,8 +176,25 @@ impl Host {
         })
     }
 
+    /// The next event that is not about the health of the stub's parts.
     async fn event(&mut self) -> AgentEvent {
-        soon(self.events.recv()).await.unwrap()
+        loop {
+            match soon(self.events.recv()).await.unwrap() {
+                AgentEvent::Health { .. } => {}
+                event => return event,
+            }
+        }
+    }
+
+    /// What the next event about this part says is wrong.
+    async fn health(&mut self, wanted: Part) -> Option<String> {
+        loop {
+            if let AgentEvent::Health { part, problem } = soon(self.events.recv()).await.unwrap()
+                && part == wanted
+            {
+                return problem;
+            }
+        }
     }
 
     /// The next events, in any order: the observers do not wait for each other.
@@ -290,6 +324,82 @@ async fn every_session_hears_the_whole_state() {
 
     let docker = fs_err::read_link(guest.path("run/docker.sock")).unwrap();
     assert_eq!(docker, guest.path("run/user/1000/podman/podman.sock"));
+}
+
+#[tokio::test]
+async fn the_ssh_server_is_reported_when_it_listens_and_when_it_never_does() {
+    let guest = StubGuest::new(false);
+    // Nobody listens at this port until it is bound again.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let over = guest.path("boot-is-over");
+    guest.program(
+        "systemctl",
+        &format!(
+            r#"test "$1" = list-units && exit; while ! test -e '{}'; do sleep 0.01; done; echo running"#,
+            over.display()
+        ),
+    );
+    let _agent = guest.start_with(&["--ssh-port", &address.port().to_string()]);
+    let mut host = guest.host().await;
+    fs_err::write(&over, "").unwrap();
+    let problem = host.health(Part::Dns).await.unwrap();
+    assert!(
+        problem.contains("resolv.conf"),
+        "the stub has none: {problem}"
+    );
+    let problem = host.health(Part::Ssh).await.unwrap();
+    assert!(problem.contains("takes no connections"), "{problem}");
+
+    let server = std::net::TcpListener::bind(address).unwrap();
+    fs_err::write(guest.path("run/sshd.pid"), "1").unwrap();
+    assert_eq!(host.health(Part::Ssh).await, None);
+    let greeting = std::thread::spawn(move || {
+        let (mut probe, _) = server.accept().unwrap();
+        std::io::Write::write_all(&mut probe, b"to the probe").unwrap();
+        let (mut client, _) = server.accept().unwrap();
+        std::io::Write::write_all(&mut client, b"SSH-2.0-stub\r\n").unwrap();
+    });
+    assert_eq!(
+        host.exchange(&Target::Ssh, b"").await.unwrap(),
+        b"SSH-2.0-stub\r\n"
+    );
+    greeting.join().unwrap();
+}
+
+#[tokio::test]
+async fn the_mode_can_be_changed() {
+    let guest = StubGuest::new(false);
+    guest.program("systemctl", "test \"$1\" = list-units || echo running");
+    guest.engine("run/podman/podman.sock", OK);
+    guest.engine("run/user/1000/podman/podman.sock", OK);
+    let _agent = guest.start();
+    let mut host = guest.host().await;
+    host.event().await;
+    host.hears(vec![
+        listening(Engine::Rootful),
+        listening(Engine::Rootless),
+        ready(Engine::Rootless),
+        boot_finished("running", &[]),
+    ])
+    .await;
+    let reply = host.ask(&AgentRequest::SetMode { rootful: true }).await;
+    assert_eq!(reply, AgentReply::Accepted);
+    host.hears(vec![ready(Engine::Rootful)]).await;
+    let docker = fs_err::read_link(guest.path("run/docker.sock")).unwrap();
+    assert_eq!(docker, guest.path("run/podman/podman.sock"));
+}
+
+#[tokio::test]
+async fn the_clock_is_read() {
+    let guest = StubGuest::new(false);
+    let _agent = guest.start();
+    let host = guest.host().await;
+    let AgentReply::Clock { unix_ns } = host.ask(&AgentRequest::ReadClock).await else {
+        panic!("another reply");
+    };
+    assert!(unix_ns > 1_700_000_000_000_000_000);
 }
 
 #[tokio::test]

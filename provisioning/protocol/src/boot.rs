@@ -1,5 +1,9 @@
 //! The parameters of one boot: what the supervisor writes to the seed disk for the agent.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
@@ -10,8 +14,14 @@ pub const SEED_LABEL: &str = "MACHINESEED";
 pub const SEED_AGENT: &str = "agent";
 /// File name of the [`BootParameters`] on the seed disk.
 pub const SEED_BOOT: &str = "boot.json";
+/// File name of the host's certificate authorities (PEM) on the seed disk; there only when they are to be imported.
+pub const SEED_CERTIFICATES: &str = "host-ca.pem";
 /// Name of the virtio-serial port that carries the link.
 pub const VIRTIO_SERIAL_PORT: &str = "machine.link.0";
+/// The context id under which a guest finds its host on vsock.
+pub const VSOCK_HOST: u32 = 2;
+/// The port on the host that carries the link over vsock, where the host's ports are the machine's alone.
+pub const VSOCK_PORT: u32 = 1024;
 /// The [`BootParameters::format`] that this build writes.
 pub const BOOT_FORMAT: u32 = 1;
 
@@ -34,6 +44,40 @@ pub struct BootParameters {
     pub carriers: Vec<Carrier>,
     /// Build of the host's program.
     pub host_build: String,
+    /// What the guest is to have in common with the host.
+    #[serde(default)]
+    pub facts: HostFacts,
+}
+
+/// What the guest is to have in common with its host from this boot on. What is missing here is removed in the guest.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostFacts {
+    /// The time zone's name (`Europe/Berlin`); `None` leaves the guest's as it is.
+    pub time_zone: Option<String>,
+    /// Environment variables with proxies, already rewritten so that they lead to the host. Values may hold passwords.
+    pub proxies: BTreeMap<String, String>,
+    /// Where the guest finds the host, if a proxy is there by the name `host.containers.internal`.
+    pub host_address: Option<Ipv4Addr>,
+    /// Compressed swap space in MiB; 0 is none.
+    pub swap_mib: u64,
+    /// Whether [`SEED_CERTIFICATES`] is on the seed.
+    pub certificates: bool,
+}
+
+/// Without the values of proxies, which may hold passwords.
+impl fmt::Debug for HostFacts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxies: Vec<&String> = self.proxies.keys().collect();
+        formatter
+            .debug_struct("HostFacts")
+            .field("time_zone", &self.time_zone)
+            .field("proxies", &proxies)
+            .field("host_address", &self.host_address)
+            .field("swap_mib", &self.swap_mib)
+            .field("certificates", &self.certificates)
+            .finish()
+    }
 }
 
 /// One way from the guest to the host.
@@ -74,9 +118,16 @@ mod tests {
                 Carrier::Vsock { cid: 2, port: 1024 },
             ],
             host_build: "0.1.0".into(),
+            facts: HostFacts {
+                time_zone: Some("Europe/Berlin".into()),
+                proxies: BTreeMap::from([("no_proxy".into(), "localhost".into())]),
+                host_address: Some(Ipv4Addr::new(10, 0, 2, 2)),
+                swap_mib: 512,
+                certificates: true,
+            },
         };
         let json = format!(
-            r#"{{"format":1,"machine":"default","secret":"{}","user":"core","uid":1000,"rootful":false,"carriers":[{{"kind":"virtio-serial","port":"machine.link.0"}},{{"kind":"vsock","cid":2,"port":1024}}],"host_build":"0.1.0"}}"#,
+            r#"{{"format":1,"machine":"default","secret":"{}","user":"core","uid":1000,"rootful":false,"carriers":[{{"kind":"virtio-serial","port":"machine.link.0"}},{{"kind":"vsock","cid":2,"port":1024}}],"host_build":"0.1.0","facts":{{"time_zone":"Europe/Berlin","proxies":{{"no_proxy":"localhost"}},"host_address":"10.0.2.2","swap_mib":512,"certificates":true}}}}"#,
             "5a".repeat(32)
         );
         assert_eq!(serde_json::to_string(&parameters).unwrap(), json);
@@ -84,6 +135,19 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<BootParameters>(&newer).unwrap(),
             parameters
+        );
+    }
+
+    #[test]
+    fn passwords_in_proxies_are_not_shown() {
+        let facts = HostFacts {
+            proxies: BTreeMap::from([("http_proxy".into(), "http://u:hunter2@p:1".into())]),
+            ..HostFacts::default()
+        };
+        let shown = format!("{facts:?}");
+        assert!(
+            shown.contains("http_proxy") && !shown.contains("hunter2"),
+            "{shown}"
         );
     }
 }

@@ -10,10 +10,12 @@
 //! - [`link`]: the mux driven by tokio over any carrier.
 //! - [`relay`]: a local socket joined to one stream of a link.
 //! - [`message`] and [`boot`]: what is said on the streams and on the seed disk.
+//! - [`exec`]: what is said on the stream of a program that is run in the guest; no IO.
 //!
 //! `docs/protocol.md` is the written form, with test vectors that the tests here check.
 
 pub mod boot;
+pub mod exec;
 pub mod frame;
 pub mod hello;
 mod hex;

@@ -17,6 +17,10 @@ pub enum Target {
     AgentEvents,
     /// [`AgentRequest`] lines and their replies; opened by the host.
     AgentControl,
+    /// The guest's SSH server; opened by the host.
+    Ssh,
+    /// A program to be run in the guest, with what [`crate::exec`] says on the stream; opened by the host.
+    Exec,
     /// Everything sent is thrown away; for tests and measurements.
     Discard,
     /// So many zero bytes, then the end; for tests and measurements.
@@ -36,6 +40,30 @@ pub enum Engine {
     Rootful,
     /// The engine of the machine's user.
     Rootless,
+}
+
+/// A part of the guest that is looked after besides the engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The SSH server.
+    Ssh,
+    /// The clock.
+    Clock,
+    /// The time zone that the host gave.
+    TimeZone,
+    /// The proxies that the host gave.
+    Proxies,
+    /// The swap space that was asked for.
+    Swap,
+    /// The host's certificate authorities.
+    Certificates,
+    /// The link at `/run/docker.sock`.
+    DockerSocket,
+    /// Name resolution in the guest.
+    Dns,
+    /// The guest's root file system: its free space.
+    Storage,
 }
 
 /// Something that happened in the guest.
@@ -79,6 +107,13 @@ pub enum AgentEvent {
         /// The log's last lines.
         detail: Vec<String>,
     },
+    /// A part of the guest works, or does not. A later event about the same part replaces this one.
+    Health {
+        /// Which.
+        part: Part,
+        /// What is wrong, in one sentence; `None` when it works.
+        problem: Option<String>,
+    },
 }
 
 /// A request to the agent; each is answered by one [`AgentReply`].
@@ -91,6 +126,23 @@ pub enum AgentRequest {
     Diagnose,
     /// Say what the agent uses.
     Statistics,
+    /// Let the guest's `/run/docker.sock` lead to this engine, and report whether that engine answers.
+    SetMode {
+        /// Whether it is root's.
+        rootful: bool,
+    },
+    /// Say what time it is in the guest.
+    ReadClock,
+    /// Move the guest's clock. A distance, not a time: a request that lay in a queue is still right.
+    StepClock {
+        /// How far, in nanoseconds; negative is backwards.
+        delta_ns: i64,
+    },
+    /// End the session over this carrier, which the host has lost: a carrier may break without telling the guest.
+    CarrierLost {
+        /// Its name in the hello.
+        carrier: String,
+    },
 }
 
 /// The answer to an [`AgentRequest`].
@@ -118,6 +170,11 @@ pub enum AgentReply {
         buffered_bytes: u64,
         /// The most that was ever buffered on this link.
         peak_buffered_bytes: u64,
+    },
+    /// Answer to [`AgentRequest::ReadClock`].
+    Clock {
+        /// The guest's time in nanoseconds since 1970 (UTC).
+        unix_ns: i64,
     },
     /// It cannot be done.
     Failed {
@@ -188,6 +245,8 @@ mod tests {
             (Target::Engine(Engine::Rootless), r#"{"engine":"rootless"}"#),
             (Target::AgentEvents, r#""agent-events""#),
             (Target::AgentControl, r#""agent-control""#),
+            (Target::Ssh, r#""ssh""#),
+            (Target::Exec, r#""exec""#),
             (Target::Discard, r#""discard""#),
             (Target::Source { bytes: 7 }, r#"{"source":{"bytes":7}}"#),
             (Target::Echo, r#""echo""#),

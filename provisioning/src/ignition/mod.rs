@@ -27,6 +27,16 @@ const FIRST_SUB_ID: u32 = 100_000;
 /// The longest user name that the guest's tools take.
 const USER_NAME_LIMIT: usize = 32;
 
+/// The agent writes the file at each start of the guest, where the image needs it.
+const ENGINE_DROP_IN: &str = "[Service]\nEnvironmentFile=-/run/machine/engine.env\n";
+
+/// Rootless limits of processors and of input and output need controllers that systemd keeps to itself by default; what
+/// podman's own images have (spec 3.11).
+const DELEGATION: &str = "[Service]\nDelegate=memory pids cpu io\n";
+
+/// A container with systemd in it takes a few dozen instances, and the kernel gives a user 128; the number is podman's.
+const INOTIFY_INSTANCES: &str = "fs.inotify.max_user_instances=524288\n";
+
 const CONTAINERS_CONF: &str = "[containers]\nnetns=\"bridge\"\npids_limit=0\n";
 
 /// Why there is no configuration.
@@ -185,6 +195,12 @@ fn system(builder: &mut Builder, spec: &GuestSpec) -> Result<(), ProvisioningErr
     for path in ["/etc/subuid", "/etc/subgid"] {
         builder.file(path, Owner::Root, 0o644, &sub_ids)?;
     }
+    builder.file(
+        "/etc/sysctl.d/10-inotify-instances.conf",
+        Owner::Root,
+        0o644,
+        INOTIFY_INSTANCES,
+    )?;
     let host_key = "/etc/ssh/ssh_host_ed25519_key";
     builder.file(
         host_key,
@@ -225,6 +241,15 @@ fn services(builder: &mut Builder) -> Result<(), ProvisioningError> {
         ..schema::Unit::new(name.to_owned())
     };
     builder.unit(switched("podman.socket", true))?;
+    let drop_in = |name: &str, text: &str| schema::Unit {
+        dropins: Some(vec![schema::Dropin {
+            contents: Some(text.to_owned()),
+            ..schema::Dropin::new("10-machine.conf".to_owned())
+        }]),
+        ..schema::Unit::new(name.to_owned())
+    };
+    builder.unit(drop_in("podman.service", ENGINE_DROP_IN))?;
+    builder.unit(drop_in("user@.service", DELEGATION))?;
     // A machine is updated when its user says so, not in the middle of his work.
     builder.unit(switched("zincati.service", false))?;
     // The Docker engine's socket would take the place of the link that leads to Podman's.

@@ -55,6 +55,8 @@ fn the_whole_document_for_core() {
                 file("/var/lib/systemd/linger/core", 0o644, "data:,"),
                 file("/etc/subuid", 0o644, "data:,core%3A100000%3A1000000%0A"),
                 file("/etc/subgid", 0o644, "data:,core%3A100000%3A1000000%0A"),
+                file("/etc/sysctl.d/10-inotify-instances.conf", 0o644,
+                     "data:,fs.inotify.max_user_instances%3D524288%0A"),
                 file("/etc/ssh/ssh_host_ed25519_key", 0o600,
                      "data:,-----BEGIN-----%0Ax%2By%3D%0A-----END-----%0A"),
                 file("/etc/ssh/ssh_host_ed25519_key.pub", 0o644, "data:,ssh-ed25519%20AAAAhost%0A"),
@@ -67,6 +69,12 @@ fn the_whole_document_for_core() {
         },
         "systemd": {"units": [
             {"name": "podman.socket", "enabled": true},
+            {"name": "podman.service", "dropins": [
+                {"name": "10-machine.conf", "contents": "[Service]\nEnvironmentFile=-/run/machine/engine.env\n"},
+            ]},
+            {"name": "user@.service", "dropins": [
+                {"name": "10-machine.conf", "contents": "[Service]\nDelegate=memory pids cpu io\n"},
+            ]},
             {"name": "zincati.service", "enabled": false},
             {"name": "docker.socket", "mask": true},
             {"name": "machine-agent.service", "enabled": true, "contents": AGENT_UNIT_TEXT},

@@ -20,6 +20,7 @@ fn parameters() -> BootParameters {
             port: VIRTIO_SERIAL_PORT.to_owned(),
         }],
         host_build: "test".to_owned(),
+        facts: machine_protocol::boot::HostFacts::default(),
     }
 }
 
@@ -27,32 +28,32 @@ fn parameters() -> BootParameters {
 fn equal_input_gives_equal_bytes() {
     let boot = parameters();
     assert_eq!(
-        image(b"agent", &boot).unwrap(),
-        image(b"agent", &boot).unwrap()
+        image(b"agent", &boot, None).unwrap(),
+        image(b"agent", &boot, None).unwrap()
     );
     assert_ne!(
-        image(b"agent", &boot).unwrap(),
-        image(b"Agent", &boot).unwrap()
+        image(b"agent", &boot, None).unwrap(),
+        image(b"Agent", &boot, None).unwrap()
     );
 }
 
 #[test]
 fn as_small_as_fits() {
     let boot = parameters();
-    assert_eq!(image(b"agent", &boot).unwrap().len(), SMALLEST);
+    assert_eq!(image(b"agent", &boot, None).unwrap().len(), SMALLEST);
     let agent = vec![1; 3_000_000];
-    assert!(image(&agent, &boot).unwrap().len() < agent.len() + 2 * GRANULE);
+    assert!(image(&agent, &boot, None).unwrap().len() < agent.len() + 2 * GRANULE);
 }
 
 #[test]
 fn no_agent_and_too_large_an_agent() {
     let boot = parameters();
     assert_eq!(
-        image(b"", &boot).unwrap_err().to_string(),
+        image(b"", &boot, None).unwrap_err().to_string(),
         "The agent is an empty file"
     );
     assert_eq!(
-        image(&vec![0; AGENT_LIMIT + 1], &boot)
+        image(&vec![0; AGENT_LIMIT + 1], &boot, None)
             .unwrap_err()
             .to_string(),
         "The agent has 67108865 bytes, more than 67108864"
@@ -69,6 +70,22 @@ fn read_back(image: Vec<u8>) -> Vec<(String, Vec<u8>)> {
         files.push((entry.file_name(), bytes));
     }
     files
+}
+
+#[test]
+fn certificates_come_along() {
+    let boot = parameters();
+    let certificates = vec![b'c'; 300_000];
+    let back = read_back(image(b"agent", &boot, Some(&certificates)).unwrap());
+    let names: Vec<&str> = back.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["agent", "boot.json", "host-ca.pem"]);
+    assert!(back[2].1 == certificates);
+    assert_eq!(read_back(image(b"agent", &boot, None).unwrap()).len(), 2);
+    let error = image(b"agent", &boot, Some(&vec![0; CERTIFICATES_LIMIT + 1])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "The certificates have 16777217 bytes, more than 16777216"
+    );
 }
 
 fn round_trip(length: usize) {

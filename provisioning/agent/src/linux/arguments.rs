@@ -10,6 +10,8 @@ pub(crate) enum ArgumentError {
     Unknown(OsString),
     #[error("Option `{0}` needs a value")]
     NoValue(&'static str),
+    #[error("`{}` is no port number", .0.display())]
+    Port(OsString),
     #[error("The agent cannot tell where its program file is")]
     Executable(#[source] std::io::Error),
 }
@@ -21,33 +23,51 @@ pub(super) struct Arguments {
     pub(super) seed: PathBuf,
     /// Whether the seed is the mount that the stub unit made, to be detached once read.
     pub(super) detach_seed: bool,
-    /// A Unix socket of the host to connect to, in place of a port (`--socket`).
-    pub(super) socket: Option<PathBuf>,
+    /// Unix sockets of the host to connect to, in place of the boot's carriers (`--socket`, as often as wanted).
+    pub(super) sockets: Vec<PathBuf>,
     /// What stands for the guest's `/` (`--root`).
     pub(super) root: PathBuf,
+    /// Where the SSH server listens (`--ssh-port`).
+    pub(super) ssh_port: u16,
 }
+
+/// The port of SSH.
+const SSH_PORT: u16 = 22;
 
 impl Arguments {
     pub(super) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Self, ArgumentError> {
-        let (mut seed, mut socket, mut root) = (None, None, None);
+        let (mut seed, mut root, mut port) = (None, None, None);
+        let mut sockets = Vec::new();
         while let Some(word) = words.next() {
             let (option, value) = match word.to_str() {
                 Some("--seed") => ("--seed", &mut seed),
-                Some("--socket") => ("--socket", &mut socket),
+                Some("--socket") => {
+                    let socket = words.next().ok_or(ArgumentError::NoValue("--socket"))?;
+                    sockets.push(PathBuf::from(socket));
+                    continue;
+                }
                 Some("--root") => ("--root", &mut root),
+                Some("--ssh-port") => ("--ssh-port", &mut port),
                 _ => return Err(ArgumentError::Unknown(word)),
             };
             let word = words.next().ok_or(ArgumentError::NoValue(option))?;
-            *value = Some(PathBuf::from(word));
+            *value = Some(word);
         }
         Ok(Self {
             detach_seed: seed.is_none() && root.is_none(),
             seed: match seed {
-                Some(seed) => seed,
+                Some(seed) => seed.into(),
                 None => program_directory()?,
             },
-            socket,
-            root: root.unwrap_or_else(|| PathBuf::from("/")),
+            sockets,
+            root: root.map_or_else(|| PathBuf::from("/"), PathBuf::from),
+            ssh_port: match port {
+                Some(text) => match text.to_str().map(str::parse) {
+                    Some(Ok(port)) => port,
+                    _ => return Err(ArgumentError::Port(text)),
+                },
+                None => SSH_PORT,
+            },
         })
     }
 }
@@ -71,19 +91,24 @@ mod tests {
         assert_eq!(arguments.seed, program_directory().unwrap());
         assert_eq!(arguments.root, Path::new("/"));
         assert!(arguments.detach_seed);
-        assert_eq!(arguments.socket, None);
+        assert!(arguments.sockets.is_empty());
+        assert_eq!(arguments.ssh_port, 22);
     }
 
     #[test]
     fn options_of_tests() {
-        let arguments = parse(&["--seed", "/s", "--root", "/r", "--socket", "/c"]).unwrap();
+        let arguments = parse(&[
+            "--seed", "/s", "--root", "/r", "--socket", "/c", "--socket", "/d",
+        ])
+        .unwrap();
         assert_eq!(
             arguments,
             Arguments {
                 seed: "/s".into(),
                 detach_seed: false,
-                socket: Some("/c".into()),
+                sockets: vec!["/c".into(), "/d".into()],
                 root: "/r".into(),
+                ssh_port: 22,
             }
         );
     }
@@ -97,6 +122,10 @@ mod tests {
         assert_eq!(
             parse(&["--seed"]).unwrap_err().to_string(),
             "Option `--seed` needs a value"
+        );
+        assert_eq!(
+            parse(&["--ssh-port", "x"]).unwrap_err().to_string(),
+            "`x` is no port number"
         );
     }
 }

@@ -1,5 +1,6 @@
-//! The way to the host that is used, and how it is opened anew for each session.
+//! The ways to the host, and how each is opened anew for each session.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,18 +8,21 @@ use std::task::{Context, Poll};
 use machine_protocol::boot::{self, BootParameters};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
+use tokio_vsock::{VsockAddr, VsockStream};
 
 use super::port::{self, PortError, PortStream};
 
 /// Why there is no stream to the host.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CarrierError {
-    #[error("The boot parameters name no carrier that this agent has")]
+    #[error("The boot parameters name no carrier")]
     None,
     #[error(transparent)]
     Port(#[from] PortError),
     #[error("The virtio-serial port broke")]
     Broken(#[source] std::io::Error),
+    #[error("The host takes no connection at vsock port {0}")]
+    Vsock(u32, #[source] std::io::Error),
     #[error("`{}` takes no connection", .0.display())]
     Socket(PathBuf, #[source] std::io::Error),
 }
@@ -28,32 +32,59 @@ pub(crate) enum CarrierError {
 pub(super) enum Carrier {
     /// The virtio-serial port of this name.
     VirtioSerial(String),
+    /// A port of the host's, by vsock.
+    Vsock {
+        /// The host's context id.
+        cid: u32,
+        /// The port.
+        port: u32,
+    },
     /// A Unix socket, for tests without a guest.
     Socket(PathBuf),
 }
 
 impl Carrier {
-    /// The socket of the command line, else the first of the boot's carriers that this agent knows.
-    pub(super) fn choose(
-        socket: Option<PathBuf>,
+    /// The sockets of the command line, else all of the boot's carriers.
+    pub(super) fn all(
+        sockets: Vec<PathBuf>,
         boot: &BootParameters,
-    ) -> Result<Self, CarrierError> {
-        if let Some(path) = socket {
-            return Ok(Self::Socket(path));
+    ) -> Result<Vec<Self>, CarrierError> {
+        let carriers: Vec<Self> = if sockets.is_empty() {
+            boot.carriers.iter().map(Self::of).collect()
+        } else {
+            sockets.into_iter().map(Self::Socket).collect()
+        };
+        if carriers.is_empty() {
+            return Err(CarrierError::None);
         }
-        let known = boot.carriers.iter().find_map(|carrier| match carrier {
-            boot::Carrier::VirtioSerial { port } => Some(Self::VirtioSerial(port.clone())),
-            boot::Carrier::Vsock { .. } => None,
-        });
-        known.ok_or(CarrierError::None)
+        Ok(carriers)
+    }
+
+    fn of(carrier: &boot::Carrier) -> Self {
+        match carrier {
+            boot::Carrier::VirtioSerial { port } => Self::VirtioSerial(port.clone()),
+            boot::Carrier::Vsock { cid, port } => Self::Vsock {
+                cid: *cid,
+                port: *port,
+            },
+        }
     }
 
     /// The carrier's name in the hello.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> Cow<'static, str> {
         match self {
-            Self::VirtioSerial(_) => "virtio-serial",
-            Self::Socket(_) => "socket",
+            Self::VirtioSerial(_) => "virtio-serial".into(),
+            Self::Vsock { .. } => "vsock".into(),
+            Self::Socket(path) => {
+                let name = path.file_name().unwrap_or_default();
+                name.to_string_lossy().into_owned().into()
+            }
         }
+    }
+
+    /// Whether opening it waits until the host is there. What only fails must not be opened again at once.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self, Self::VirtioSerial(_))
     }
 
     /// Opens the carrier and waits until somebody of the host is at the other end. Each opening is seen by the host,
@@ -66,6 +97,13 @@ impl Carrier {
                 stream.connected().await.map_err(CarrierError::Broken)?;
                 Ok(CarrierStream::Port(stream))
             }
+            // The kernel gives a host that does not answer 2 s.
+            Self::Vsock { cid, port } => {
+                match VsockStream::connect(VsockAddr::new(*cid, *port)).await {
+                    Ok(stream) => Ok(CarrierStream::Vsock(stream)),
+                    Err(error) => Err(CarrierError::Vsock(*port, error)),
+                }
+            }
             Self::Socket(path) => match UnixStream::connect(path).await {
                 Ok(stream) => Ok(CarrierStream::Socket(stream)),
                 Err(error) => Err(CarrierError::Socket(path.clone(), error)),
@@ -77,6 +115,7 @@ impl Carrier {
 /// An open carrier.
 pub(super) enum CarrierStream {
     Port(PortStream),
+    Vsock(VsockStream),
     Socket(UnixStream),
 }
 
@@ -88,6 +127,7 @@ impl AsyncRead for CarrierStream {
     ) -> Poll<std::io::Result<()>> {
         match self.get_mut() {
             Self::Port(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Vsock(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Socket(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
@@ -101,6 +141,7 @@ impl AsyncWrite for CarrierStream {
     ) -> Poll<std::io::Result<usize>> {
         match self.get_mut() {
             Self::Port(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Vsock(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Socket(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
@@ -108,6 +149,7 @@ impl AsyncWrite for CarrierStream {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         match self.get_mut() {
             Self::Port(stream) => Pin::new(stream).poll_flush(context),
+            Self::Vsock(stream) => Pin::new(stream).poll_flush(context),
             Self::Socket(stream) => Pin::new(stream).poll_flush(context),
         }
     }
@@ -115,6 +157,7 @@ impl AsyncWrite for CarrierStream {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         match self.get_mut() {
             Self::Port(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Vsock(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Socket(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
@@ -136,24 +179,43 @@ mod tests {
             rootful: false,
             carriers,
             host_build: String::new(),
+            facts: machine_protocol::boot::HostFacts::default(),
         }
     }
 
     #[test]
-    fn the_first_that_is_known() {
-        let vsock = || boot::Carrier::Vsock { cid: 2, port: 1 };
-        let port = |name: &str| boot::Carrier::VirtioSerial {
-            port: name.to_owned(),
-        };
-        let chosen = Carrier::choose(None, &boot(vec![vsock(), port("a"), port("b")])).unwrap();
-        assert_eq!(chosen, Carrier::VirtioSerial("a".to_owned()));
+    fn all_that_the_host_offers() {
+        let both = boot(vec![
+            boot::Carrier::Vsock { cid: 2, port: 1 },
+            boot::Carrier::VirtioSerial { port: "a".into() },
+        ]);
+        let carriers = Carrier::all(Vec::new(), &both).unwrap();
+        let expected = [
+            Carrier::Vsock { cid: 2, port: 1 },
+            Carrier::VirtioSerial("a".to_owned()),
+        ];
+        assert_eq!(carriers, expected);
         assert_eq!(
-            Carrier::choose(Some("/s".into()), &boot(vec![port("a")])).unwrap(),
-            Carrier::Socket("/s".into())
+            Carrier::all(vec!["/s".into()], &both).unwrap(),
+            [Carrier::Socket("/s".into())]
         );
         assert!(matches!(
-            Carrier::choose(None, &boot(vec![vsock()])),
+            Carrier::all(Vec::new(), &boot(Vec::new())),
             Err(CarrierError::None)
+        ));
+    }
+
+    #[tokio::test]
+    async fn vsock_without_a_host_is_an_error_and_no_wait() {
+        // Where this runs there may be no vsock at all, or one on which nobody listens.
+        let carrier = Carrier::Vsock {
+            cid: boot::VSOCK_HOST,
+            port: 0x7fff_0001,
+        };
+        let opened = tokio::time::timeout(std::time::Duration::from_secs(20), carrier.open());
+        assert!(matches!(
+            opened.await.unwrap(),
+            Err(CarrierError::Vsock(0x7fff_0001, _))
         ));
     }
 }

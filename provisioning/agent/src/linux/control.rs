@@ -6,7 +6,7 @@ use machine_protocol::message::{self, AgentReply, AgentRequest, LineBuffer, Line
 use super::log::{chain, log, log_error};
 use super::paths::chosen_engine;
 use super::session::Guest;
-use super::systemd;
+use super::{clock, observe, systemd};
 
 /// Answers requests until the host says no more.
 pub(super) async fn serve(
@@ -57,12 +57,29 @@ async fn answer(request: AgentRequest, link: &Link, guest: &Guest) -> AgentReply
         }
         AgentRequest::Diagnose => diagnosis(guest).await,
         AgentRequest::Statistics => statistics(link),
+        AgentRequest::CarrierLost { carrier } => {
+            guest.lose(&carrier);
+            AgentReply::Accepted
+        }
+        AgentRequest::SetMode { rootful } => {
+            observe::switch(guest, chosen_engine(rootful)).await;
+            AgentReply::Accepted
+        }
+        AgentRequest::ReadClock => AgentReply::Clock {
+            unix_ns: clock::now_ns(),
+        },
+        AgentRequest::StepClock { delta_ns } => match clock::step(delta_ns) {
+            Ok(()) => AgentReply::Accepted,
+            Err(error) => AgentReply::Failed {
+                reason: format!("The clock cannot be set: {error}"),
+            },
+        },
     }
 }
 
 /// As much as can be found out: each part that fails says so in its place.
 async fn diagnosis(guest: &Guest) -> AgentReply {
-    let engine = chosen_engine(guest.boot.rootful);
+    let engine = guest.engine();
     let (state, failed_units, mut detail) = tokio::join!(
         systemd::state(&guest.paths),
         systemd::failed_units(&guest.paths),

@@ -7,8 +7,16 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use super::watch;
+
 /// An engine's first start reads its whole storage, on an emulated processor too.
 const ANSWER: Duration = Duration::from_mins(3);
+
+/// Without room on its disk an engine mostly waits for ever; one that answers does it as soon as any other.
+const ANSWER_ON_FULL_DISK: Duration = Duration::from_secs(30);
+
+/// One was there before the question, and one may have ended for want of work while it came.
+const FUTILE_STARTS: usize = 3;
 
 /// Version 1.0, so that the engine closes the connection after its answer.
 const REQUEST: &[u8] = b"GET /_ping HTTP/1.0\r\nHost: d\r\n\r\n";
@@ -25,21 +33,51 @@ pub(super) enum PingError {
     Broken(#[source] io::Error),
     #[error("The engine closed the connection without an answer")]
     Closed,
-    #[error("The engine did not answer within {secs} s", secs = ANSWER.as_secs())]
-    Silent,
+    #[error("The engine did not answer within {} s", .0.as_secs())]
+    Silent(Duration),
+    #[error("The engine is started again and again, and ends each time before it answers")]
+    Restarts,
     #[error("The engine's answer is not HTTP: `{0}`")]
     NotHttp(String),
     #[error("The engine answered with status {0}")]
     Status(u16),
 }
 
+/// Resolves when the engine's service has been started so often since the question that none of the starts can be the
+/// one that answers. Where starts are slow systemd never calls it "too quickly", and the question would wait for
+/// nothing.
+///
+/// `invocation` is the link by which systemd tells the unit's present start (`/run/systemd/units/invocation:UNIT`); it
+/// is a new one for each.
+pub(super) async fn restarts(invocation: &Path) -> PingError {
+    let mut starts = Vec::new();
+    let many = watch::until(invocation, || {
+        if let Ok(start) = fs_err::read_link(invocation)
+            && !starts.contains(&start)
+        {
+            starts.push(start);
+        }
+        (starts.len() > FUTILE_STARTS).then_some(())
+    });
+    if many.await.is_err() {
+        // Then the question's own limit has to do.
+        std::future::pending::<()>().await;
+    }
+    PingError::Restarts
+}
+
 /// Asks the engine behind this socket whether it is well.
-pub(super) async fn ping(socket: &Path) -> Result<(), PingError> {
-    match tokio::time::timeout(ANSWER, ask(socket)).await {
+pub(super) async fn ping(socket: &Path, disk_is_full: bool) -> Result<(), PingError> {
+    let limit = if disk_is_full {
+        ANSWER_ON_FULL_DISK
+    } else {
+        ANSWER
+    };
+    match tokio::time::timeout(limit, ask(socket)).await {
         Ok(Ok(200)) => Ok(()),
         Ok(Ok(status)) => Err(PingError::Status(status)),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(PingError::Silent),
+        Err(_) => Err(PingError::Silent(limit)),
     }
 }
 
@@ -125,7 +163,7 @@ mod tests {
                 stream.write_all(piece).await.unwrap();
             }
         };
-        tokio::join!(ping(&path), engine).0
+        tokio::join!(ping(&path, false), engine).0
     }
 
     #[tokio::test]
@@ -147,8 +185,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn started_again_and_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("units/invocation:podman.service");
+        let start = |number: usize| {
+            let _ = fs_err::remove_file(&link);
+            fs_err::os::unix::fs::symlink(number.to_string(), &link).unwrap();
+        };
+        let mut counted = std::pin::pin!(restarts(&link));
+        let soon = Duration::from_millis(100);
+        fs_err::create_dir(directory.path().join("units")).unwrap();
+        for number in [1, 1, 2, 2, 3] {
+            start(number);
+            let early = tokio::time::timeout(soon, &mut counted).await;
+            assert!(early.is_err(), "{number}");
+        }
+        start(4);
+        let many = tokio::time::timeout(Duration::from_secs(10), counted).await;
+        assert!(matches!(many, Ok(PingError::Restarts)));
+    }
+
+    #[tokio::test]
     async fn nobody_there() {
-        let error = ping(Path::new("/nowhere/s")).await.unwrap_err();
+        let error = ping(Path::new("/nowhere/s"), true).await.unwrap_err();
         assert!(matches!(error, PingError::Connect(_)));
     }
 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use machine_protocol::message::{AgentEvent, Engine};
+use machine_protocol::message::{AgentEvent, Engine, Part};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
@@ -90,6 +90,7 @@ enum Subject {
     Boot,
     Socket(Engine),
     Answer(Engine),
+    Part(Part),
 }
 
 fn subject(event: &AgentEvent) -> Subject {
@@ -100,6 +101,7 @@ fn subject(event: &AgentEvent) -> Subject {
         AgentEvent::EngineReady { engine, .. } | AgentEvent::EngineFailed { engine, .. } => {
             Subject::Answer(*engine)
         }
+        AgentEvent::Health { part, .. } => Subject::Part(*part),
     }
 }
 

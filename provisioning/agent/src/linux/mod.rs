@@ -1,21 +1,29 @@
 //! The agent proper.
 //!
 //! * [`arguments`], [`parameters`], [`paths`]: what this boot is about, and where things lie in the guest.
-//! * [`carrier`], [`port`]: the byte stream to the host, found by event and opened again after every session.
+//! * [`carrier`], [`port`]: the byte streams to the host, each opened again after every session.
 //! * [`session`]: one link from its hello to its end; [`targets`] and [`control`] serve its streams.
 //! * [`events`]: what the host has been, or will be, told about the guest; [`observe`] finds it out with [`watch`],
 //!   [`engine`], [`systemd`].
-//! * [`docker`]: the link at the place where Docker's clients look.
+//! * [`exec`]: programs that the host has run in the guest.
+//! * [`docker`]: the link at the place where Docker's clients look; [`clock`]: the guest's clock;
+//!   [`health`]: what else has to work; [`facts`]: what the guest has in common with its host;
+//!   [`name_services`]: what root's engine has to have loaded.
 //!
 //! One thread, and no state but the list of events: a new agent in place of a dead one says the same.
 
 mod arguments;
 mod carrier;
+mod clock;
 mod control;
 mod docker;
 mod engine;
 mod events;
+mod exec;
+mod facts;
+mod health;
 mod log;
+mod name_services;
 mod observe;
 mod parameters;
 mod paths;
@@ -37,6 +45,7 @@ use tokio::task::LocalSet;
 use self::arguments::Arguments;
 use self::carrier::Carrier;
 use self::events::Events;
+use self::facts::Certificates;
 use self::log::{log, log_error};
 use self::paths::Paths;
 use self::session::Guest;
@@ -79,6 +88,7 @@ pub(crate) fn main() -> ExitCode {
 fn run() -> Result<(), AgentError> {
     let arguments = Arguments::parse(std::env::args_os().skip(1))?;
     let boot = parameters::read(&arguments.seed)?;
+    let certificates = parameters::certificates(&arguments.seed, &boot);
     let paths = Paths::new(arguments.root, boot.uid);
     if arguments.detach_seed {
         parameters::detach(&arguments.seed);
@@ -88,20 +98,29 @@ fn run() -> Result<(), AgentError> {
         boot.machine, boot.host_build
     ));
 
-    let carrier = Carrier::choose(arguments.socket, &boot)?;
-    let guest = Rc::new(Guest::new(boot, paths, Events::new(events::started()?)));
+    let carriers = Carrier::all(arguments.sockets, &boot)?;
+    let guest = Rc::new(Guest::new(
+        boot,
+        paths,
+        Events::new(events::started()?),
+        arguments.ssh_port,
+    ));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    LocalSet::new().block_on(&runtime, live(carrier, guest))
+    LocalSet::new().block_on(&runtime, live(carriers, guest, certificates))
 }
 
-/// Serves the host until systemd asks the agent to end, or the carrier cannot be used any more.
-async fn live(carrier: Carrier, guest: Rc<Guest>) -> Result<(), AgentError> {
+/// Serves the host until systemd asks the agent to end, or the only carrier cannot be used any more.
+async fn live(
+    carriers: Vec<Carrier>,
+    guest: Rc<Guest>,
+    certificates: Certificates,
+) -> Result<(), AgentError> {
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::task::spawn_local(observe::observe(Rc::clone(&guest)));
-    let mut serving = pin!(session::serve(carrier, Rc::clone(&guest)));
+    tokio::task::spawn_local(observe::observe(Rc::clone(&guest), certificates));
+    let mut serving = pin!(session::serve(carriers, Rc::clone(&guest)));
     tokio::select! {
         ended = &mut serving => return Ok(ended?),
         _ = terminate.recv() => log("Asked to end"),

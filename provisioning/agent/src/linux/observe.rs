@@ -6,26 +6,40 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use machine_protocol::message::{AgentEvent, Engine};
+use tokio::sync::oneshot;
 
 use super::docker::{self, Outcome};
 use super::engine::{self, PingError};
 use super::events::uptime_ms;
+use super::facts::Certificates;
 use super::log::{chain, log, log_error};
-use super::paths::chosen_engine;
 use super::session::Guest;
-use super::{systemd, watch};
+use super::{facts, health, name_services, systemd, watch};
 
 /// A socket's file is there a moment before the socket listens.
 const REFUSALS: u32 = 5;
 const BETWEEN_REFUSALS: Duration = Duration::from_millis(200);
 
 /// Runs for as long as there is something to find out.
-pub(super) async fn observe(guest: Rc<Guest>) {
+pub(super) async fn observe(guest: Rc<Guest>, certificates: Certificates) {
     docker_link(&guest);
+    name_services::load_early(&guest.paths);
+    let (booted, boot_is_over) = oneshot::channel();
+    let facts = async {
+        facts::apply(&guest, &certificates).await;
+        if facts::came_too_early(&guest) {
+            // The sign is its end, however it came.
+            let _ = boot_is_over.await;
+            facts::retry(&guest, &certificates).await;
+        }
+        guest.set_facts_applied();
+    };
     tokio::join!(
+        facts,
         engine(&guest, Engine::Rootful),
         engine(&guest, Engine::Rootless),
-        boot(&guest)
+        health::ssh_listens(&guest),
+        boot(&guest, booted)
     );
 }
 
@@ -38,10 +52,25 @@ async fn engine(guest: &Guest, engine: Engine) {
         return;
     }
     guest.events.publish(AgentEvent::SocketListening { engine });
-    if engine != chosen_engine(guest.boot.rootful) {
-        return;
+    // By then another may be the machine's.
+    guest.facts_applied().await;
+    if engine == guest.engine() {
+        answers(guest, engine).await;
     }
-    match ping(&socket).await {
+}
+
+/// Asks an engine whose socket is there, and says what it answered.
+async fn answers(guest: &Guest, engine: Engine) {
+    // The question starts the engine, which then reads its environment and whom to trust.
+    guest.facts_applied().await;
+    let disk_is_full = health::check_storage(guest);
+    let socket = guest.paths.engine_socket(engine);
+    let invocation = guest.paths.engine_invocation(engine);
+    let answer = tokio::select! {
+        answer = ping(&socket, disk_is_full) => answer,
+        futile = engine::restarts(&invocation) => Err(futile),
+    };
+    match answer {
         Ok(()) => guest.events.publish(AgentEvent::EngineReady {
             engine,
             uptime_ms: uptime_ms(),
@@ -50,10 +79,10 @@ async fn engine(guest: &Guest, engine: Engine) {
     }
 }
 
-async fn ping(socket: &Path) -> Result<(), PingError> {
+async fn ping(socket: &Path, disk_is_full: bool) -> Result<(), PingError> {
     let mut refusals = 0;
     loop {
-        match engine::ping(socket).await {
+        match engine::ping(socket, disk_is_full).await {
             Err(PingError::Connect(error))
                 if error.kind() == std::io::ErrorKind::ConnectionRefused && refusals < REFUSALS =>
             {
@@ -66,8 +95,10 @@ async fn ping(socket: &Path) -> Result<(), PingError> {
     }
 }
 
-async fn boot(guest: &Guest) {
-    let state = match systemd::boot_finished(&guest.paths).await {
+async fn boot(guest: &Guest, booted: oneshot::Sender<()>) {
+    let finished = systemd::boot_finished(&guest.paths).await;
+    let _ = booted.send(());
+    let state = match finished {
         Ok(state) => state,
         Err(error) => {
             log_error("The end of the boot cannot be told", &error);
@@ -80,13 +111,17 @@ async fn boot(guest: &Guest) {
             log_error("The failed units are not known", &error);
             Vec::new()
         });
+    guest.facts_applied().await;
+    health::check_storage(guest);
+    health::check_dns(guest);
+    health::check_ssh(guest).await;
     guest.events.publish(AgentEvent::BootFinished {
         state,
         failed_units,
     });
     // Configuration of the image's own may have put its link there during the boot.
     docker_link(guest);
-    let engine = chosen_engine(guest.boot.rootful);
+    let engine = guest.engine();
     let listening = AgentEvent::SocketListening { engine };
     if !guest.events.holds(|event| *event == listening) {
         let socket = guest.paths.engine_socket(engine);
@@ -98,8 +133,20 @@ async fn boot(guest: &Guest) {
     }
 }
 
+/// Makes `engine` the machine's: Docker's clients in the guest are led to it, and the host is told whether it answers.
+pub(super) async fn switch(guest: &Guest, engine: Engine) {
+    guest.choose(engine);
+    docker_link(guest);
+    // Where the socket is not there yet, whoever waits for it goes on from there.
+    let listening = AgentEvent::SocketListening { engine };
+    if guest.events.holds(|event| *event == listening) {
+        answers(guest, engine).await;
+    }
+}
+
 async fn fail(guest: &Guest, engine: Engine, reason: String) {
     log(&reason);
+    health::check_storage(guest);
     let units = systemd::engine_units(&guest.paths, engine, guest.boot.uid).await;
     let mut detail = units.unwrap_or_else(|error| vec![format!("No units: {error}")]);
     detail.extend(systemd::journal(&guest.paths, engine).await);
@@ -117,7 +164,7 @@ async fn fail(guest: &Guest, engine: Engine, reason: String) {
 
 fn docker_link(guest: &Guest) {
     let place = guest.paths.docker_socket();
-    let engine = guest.paths.engine_socket(chosen_engine(guest.boot.rootful));
+    let engine = guest.paths.engine_socket(guest.engine());
     match docker::link(&place, &engine) {
         Ok(Outcome::Made) => log(&format!(
             "`{}` leads to `{}`",

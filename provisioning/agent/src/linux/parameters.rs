@@ -3,13 +3,15 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use machine_protocol::boot::{BOOT_FORMAT, BootParameters, SEED_BOOT};
+use machine_protocol::boot::{BOOT_FORMAT, BootParameters, SEED_BOOT, SEED_CERTIFICATES};
 use rustix::mount::UnmountFlags;
 
 use super::log::log_error;
 
 /// More than any document has.
 const LIMIT: u64 = 1 << 20;
+/// More than any host has.
+const CERTIFICATES_LIMIT: u64 = 16 << 20;
 
 /// Why the parameters are not known.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,23 @@ pub(super) fn read(seed: &Path) -> Result<BootParameters, ParameterError> {
         });
     }
     Ok(boot)
+}
+
+/// The host's certificate authorities, where they are on the seed. The guest starts without them if it must.
+pub(super) fn certificates(seed: &Path, boot: &BootParameters) -> Result<Option<Vec<u8>>, String> {
+    if !boot.facts.certificates {
+        return Ok(None);
+    }
+    let path = seed.join(SEED_CERTIFICATES);
+    let mut text = Vec::new();
+    let read = fs_err::File::open(&path)
+        .and_then(|file| file.take(CERTIFICATES_LIMIT).read_to_end(&mut text));
+    match read {
+        Ok(_) => Ok(Some(text)),
+        Err(error) => Err(format!(
+            "the host's certificate authorities cannot be read: {error}"
+        )),
+    }
 }
 
 /// Takes the seed out of the file tree. The program keeps the disk in use all the same, so a busy mount would fail to
@@ -70,11 +89,24 @@ mod tests {
                 port: VIRTIO_SERIAL_PORT.to_owned(),
             }],
             host_build: "1".to_owned(),
+            facts: machine_protocol::boot::HostFacts::default(),
         };
         let seed = tempfile::tempdir().unwrap();
         let put = |text: Vec<u8>| fs_err::write(seed.path().join(SEED_BOOT), text).unwrap();
         put(serde_json::to_vec(&boot).unwrap());
         assert_eq!(read(seed.path()).unwrap(), boot);
+
+        assert_eq!(certificates(seed.path(), &boot), Ok(None));
+        let mut importing = boot.clone();
+        importing.facts.certificates = true;
+        let problem = certificates(seed.path(), &importing).unwrap_err();
+        assert!(problem.contains("host-ca.pem"), "{problem}");
+        fs_err::write(seed.path().join(SEED_CERTIFICATES), "pem").unwrap();
+        assert_eq!(
+            certificates(seed.path(), &importing),
+            Ok(Some(b"pem".to_vec()))
+        );
+        assert_eq!(certificates(seed.path(), &boot), Ok(None));
 
         put(serde_json::to_vec(&BootParameters { format: 9, ..boot }).unwrap());
         let text = read(seed.path()).unwrap_err().to_string();

@@ -1,6 +1,6 @@
 //! Where things lie in the guest, below what stands for its `/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use machine_protocol::message::Engine;
 
@@ -16,6 +16,11 @@ impl Paths {
         Self { root, uid }
     }
 
+    /// What stands for the guest's `/`.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The API socket of an engine.
     pub(super) fn engine_socket(&self, engine: Engine) -> PathBuf {
         match engine {
@@ -26,9 +31,43 @@ impl Paths {
         }
     }
 
+    /// The link by which systemd tells the present start of an engine's service.
+    pub(super) fn engine_invocation(&self, engine: Engine) -> PathBuf {
+        let runtime = match engine {
+            Engine::Rootful => self.root.join("run"),
+            Engine::Rootless => self.root.join(format!("run/user/{}", self.uid)),
+        };
+        runtime.join("systemd/units/invocation:podman.service")
+    }
+
     /// Where Docker's clients look.
     pub(super) fn docker_socket(&self) -> PathBuf {
         self.root.join("run/docker.sock")
+    }
+
+    /// The file that OpenSSH's server writes once it listens.
+    pub(super) fn ssh_server_sign(&self) -> PathBuf {
+        self.root.join("run/sshd.pid")
+    }
+
+    /// Where name servers are listed.
+    pub(super) fn resolver_configuration(&self) -> PathBuf {
+        self.root.join("etc/resolv.conf")
+    }
+
+    /// Which services glibc asks for names.
+    pub(super) fn name_services(&self) -> PathBuf {
+        self.root.join("etc/nsswitch.conf")
+    }
+
+    /// What root's engine gets into its environment; the Ignition configuration names the same file.
+    pub(super) fn engine_environment(&self) -> PathBuf {
+        self.root.join("run/machine/engine.env")
+    }
+
+    /// Where root's engine keeps what the user made.
+    pub(super) fn storage(&self) -> PathBuf {
+        self.root.join("var")
     }
 
     /// A program of the guest.
@@ -48,8 +87,6 @@ pub(super) fn chosen_engine(rootful: bool) -> Engine {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

@@ -1,18 +1,19 @@
 //! What the host's streams are joined to. A short list: nothing else can be reached in the guest.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use machine_protocol::link::{Incoming, Link, MuxStream, ResetCode, StreamError};
 use machine_protocol::message::Target;
-use machine_protocol::relay::relay_unix;
-use tokio::net::UnixStream;
+use machine_protocol::relay::{relay_tcp, relay_unix};
+use tokio::net::{TcpStream, UnixStream};
 
-use super::control;
 use super::log::log_error;
 use super::session::Guest;
+use super::{control, exec};
 
 /// Serves one stream to its end.
 pub(super) async fn serve(incoming: Incoming, link: Link, guest: Rc<Guest>) {
@@ -21,6 +22,8 @@ pub(super) async fn serve(incoming: Incoming, link: Link, guest: Rc<Guest>) {
             let socket = guest.paths.engine_socket(engine);
             return relay(incoming, &socket).await;
         }
+        Target::Ssh => return relay_ssh(incoming, guest.ssh_server).await,
+        Target::Exec => exec::serve(incoming.accept(), &guest).await,
         Target::AgentControl => control::serve(incoming.accept(), &link, &guest).await,
         Target::Discard => discard(incoming.accept()).await,
         Target::Source { bytes } => source(incoming.accept(), bytes).await,
@@ -50,6 +53,20 @@ async fn relay(incoming: Incoming, socket: &Path) {
         }
         Err(error) => {
             let reason = format!("`{}` takes no connection: {error}", socket.display());
+            incoming.refuse_with(ResetCode::Unreachable, &reason);
+        }
+    }
+}
+
+async fn relay_ssh(incoming: Incoming, server: SocketAddr) {
+    match TcpStream::connect(server).await {
+        Ok(connection) => {
+            if let Err(error) = relay_tcp(connection, incoming.accept()).await {
+                log_error("An SSH stream broke", &error);
+            }
+        }
+        Err(error) => {
+            let reason = format!("The guest's SSH server takes no connection: {error}");
             incoming.refuse_with(ResetCode::Unreachable, &reason);
         }
     }
