@@ -61,6 +61,42 @@ pub(crate) fn copy<S: Read + Seek, T: Write + Seek>(
     }
 }
 
+/// How unpacking failed, if it is not for the packed file.
+#[derive(Debug)]
+pub(crate) enum FillError<E> {
+    Fill(E),
+    Write(io::Error),
+    TooMuch,
+    Cancelled,
+}
+
+/// Writes to `target`, as [`copy`] does, what `fill` gives, at most `limit` bytes, and returns how many those were; giving
+/// the target its length is left to the caller. `fill` fills a buffer as far as there is content.
+pub(crate) fn pour<T: Write + Seek, E>(
+    target: &mut T,
+    limit: u64,
+    mut fill: impl FnMut(&mut [u8]) -> Result<usize, E>,
+    mut report: impl FnMut(u64) -> Next,
+) -> Result<u64, FillError<E>> {
+    let mut buffer = vec![0; CHUNK];
+    let mut at = 0;
+    loop {
+        let filled = fill(&mut buffer).map_err(FillError::Fill)?;
+        let end = at + filled as u64;
+        if end > limit {
+            return Err(FillError::TooMuch);
+        }
+        write_blocks(target, at, &buffer[..filled]).map_err(FillError::Write)?;
+        at = end;
+        if report(at) == Next::Cancel {
+            return Err(FillError::Cancelled);
+        }
+        if filled < buffer.len() {
+            return Ok(at);
+        }
+    }
+}
+
 /// Writes the blocks that are not zero, neighbours in one piece.
 fn write_blocks(target: &mut (impl Write + Seek), offset: u64, chunk: &[u8]) -> io::Result<()> {
     let mut at = 0;

@@ -31,6 +31,27 @@ pub(crate) fn create_blank(file: &File, runtime: &Handle) -> io::Result<()> {
     })
 }
 
+/// Makes a qcow2 image of `bytes` that has what the file `base` in its directory has, in an empty file.
+pub(crate) fn create_layer(
+    file: &File,
+    base: &str,
+    base_format: DiskFormat,
+    bytes: u64,
+    runtime: &Handle,
+) -> io::Result<()> {
+    let storage = storage(file)?;
+    let format = match base_format {
+        DiskFormat::Qcow2 => "qcow2",
+        DiskFormat::Raw => "raw",
+    };
+    runtime.block_on(async {
+        let image = Qcow2::<Storage>::create_builder(storage)
+            .size(bytes)
+            .backing(base.to_owned(), format.to_owned());
+        FormatCreateBuilder::create(image).await
+    })
+}
+
 /// Grows a disk to at least `bytes`, writes it out to the host's disk, and returns its size.
 pub(crate) fn grow(
     file: &mut File,
@@ -66,10 +87,10 @@ fn grow_qcow2(file: &mut File, bytes: u64, runtime: &Handle) -> io::Result<u64> 
     runtime.block_on(async {
         // The gate: nothing but this file is opened, whatever the image says.
         let gate = DenyImplicitOpenGate::default();
-        let image = Qcow2::<Storage>::builder(storage).write(true);
+        let image = Qcow2::<Storage>::builder(storage).write(true).backing(None);
         let disk = FormatAccess::new(image.open(gate).await?);
         let size = disk.size().next_multiple_of(SECTOR).max(bytes);
-        // What is not allocated reads as zeroes, since there is no backing file; asking for
+        // What is not allocated reads as zeroes, for a backing file ends before; asking for
         // zeroes would write megabytes of tables that say the same.
         disk.resize_grow(size, PreallocateMode::None).await?;
         disk.flush().await?;

@@ -1,7 +1,11 @@
 //! Why an image cannot become a disk, and what the user can do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::checksum::Checksum;
+use crate::openpgp::SignatureError;
+use crate::unpack::{Fault, Packing};
 
 /// What went wrong with an image or with the disk made from it.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,60 @@ pub enum ImageError {
         /// The refusal.
         #[source]
         source: io::Error,
+    },
+    /// A packed image that cannot be unpacked.
+    #[error("Image `{}` cannot be unpacked by {}: {fault}", path.display(), packing.name())]
+    Unpack {
+        /// The image.
+        path: PathBuf,
+        /// How it is packed.
+        packing: Packing,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// A packed file whose content is no image.
+    #[error("What image `{}` holds, packed by {}, cannot become a disk", path.display(), packing.name())]
+    Inside {
+        /// The image.
+        path: PathBuf,
+        /// How it is packed.
+        packing: Packing,
+        /// What it holds.
+        #[source]
+        source: Box<ImageError>,
+    },
+    /// A packed image that is larger than the disk may be.
+    #[error("Image `{}` unpacks to more than {} GiB", path.display(), limit >> 30)]
+    TooMuch {
+        /// The image.
+        path: PathBuf,
+        /// What it may unpack to.
+        limit: u64,
+    },
+    /// It is not the file that the user wants.
+    #[error("Image `{}` has another checksum: expected {expected}, found {found}", path.display())]
+    Mismatch {
+        /// The image.
+        path: PathBuf,
+        /// What was asked for.
+        expected: Checksum,
+        /// What it has.
+        found: Checksum,
+    },
+    /// It is not the file that was signed.
+    #[error("Image `{}` is not the one that its publisher signed", path.display())]
+    Signature {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: Box<SignatureError>,
+    },
+    /// The file was changed while it was read.
+    #[error("Image `{}` was changed while it was copied", path.display())]
+    Changed {
+        /// The image.
+        path: PathBuf,
     },
     /// A file that unpacks to an image, or to something that holds one.
     #[error("Image `{}` is packed ({format})", path.display())]
@@ -138,13 +196,44 @@ pub enum ImageError {
 }
 
 impl ImageError {
+    /// Whether the host is to blame and not the image: then what was fetched of it is worth keeping.
+    pub(crate) fn is_of_host(&self) -> bool {
+        matches!(
+            self,
+            Self::Full { .. } | Self::Write { .. } | Self::Cancelled { .. } | Self::Lost { .. }
+        )
+    }
+
     /// What the user can do, one sentence each.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::Packed { path, unpack, .. } => vec![format!(
-                "unpacking comes in a later version; unpack it first: {unpack} {}",
-                path.display()
-            )],
+            Self::Packed { path, unpack, .. } => {
+                vec![format!("unpack it first: {unpack} {}", path.display())]
+            }
+            Self::Unpack {
+                path,
+                fault: Fault::Memory,
+                packing,
+            } => vec![unpack_first(path, *packing)],
+            Self::Unpack { .. } => {
+                vec!["get the file again, and compare its checksum with the publisher's".to_owned()]
+            }
+            Self::Inside {
+                path,
+                packing,
+                source,
+            } => std::iter::once(unpack_first(path, *packing))
+                .chain(source.hints())
+                .collect(),
+            Self::TooMuch { .. } => vec![
+                "the limit is the size that `--disk-size` asks for, and 1 TiB without it".to_owned(),
+            ],
+            Self::Mismatch { .. } => vec![
+                "either the file is damaged or another one, or the checksum is of the unpacked image: it is that of the \
+                 file as it is"
+                    .to_owned(),
+            ],
+            Self::Signature { source, .. } => source.hints(),
             Self::ForeignFormat {
                 path,
                 convertible_as: Some(name),
@@ -174,6 +263,10 @@ impl ImageError {
             _ => Vec::new(),
         }
     }
+}
+
+fn unpack_first(path: &Path, packing: Packing) -> String {
+    format!("unpack it first: {} {}", packing.program(), path.display())
 }
 
 fn amounts(needed: u64, free: Option<u64>) -> String {

@@ -341,6 +341,9 @@ async fn sizes_without_sense_are_refused() {
     assert_eq!(names(&directory), ["image.raw"]);
 }
 
+#[path = "prepare_tests/packed.rs"]
+mod packed;
+
 #[cfg(target_os = "linux")]
 #[path = "prepare_tests/linux.rs"]
 mod linux;

@@ -45,6 +45,19 @@ fn bad<T>(reason: impl Into<String>) -> Result<T, HeaderFault> {
 /// Checks the header in `prefix`, the first bytes of a file of `file_bytes`, and returns the size
 /// of the disk. Every offset that is followed later lies inside of the file.
 pub(crate) fn virtual_bytes(prefix: &[u8], file_bytes: u64) -> Result<u64, HeaderFault> {
+    check(prefix, file_bytes, None)
+}
+
+/// As [`virtual_bytes`], of an image that lies over the file `base` and over no other.
+pub(crate) fn layered_bytes(
+    prefix: &[u8],
+    file_bytes: u64,
+    base: &str,
+) -> Result<u64, HeaderFault> {
+    check(prefix, file_bytes, Some(base))
+}
+
+fn check(prefix: &[u8], file_bytes: u64, base: Option<&str>) -> Result<u64, HeaderFault> {
     if !prefix.starts_with(MAGIC) {
         return bad("the magic number is missing");
     }
@@ -55,8 +68,11 @@ pub(crate) fn virtual_bytes(prefix: &[u8], file_bytes: u64) -> Result<u64, Heade
     if !matches!(version, 2 | 3) {
         return bad(format!("version {version} is unknown"));
     }
-    if u64_at(prefix, 8) != 0 || u32_at(prefix, 16) != 0 {
-        return Err(HeaderFault::BackingFile);
+    match (backing_file(prefix), base) {
+        (Backing::None, None) => {}
+        (Backing::Named(name), Some(base)) if name == base.as_bytes() => {}
+        (Backing::None, Some(base)) => return bad(format!("it does not name its base `{base}`")),
+        _ => return Err(HeaderFault::BackingFile),
     }
     let header_length = if version == 2 {
         V2_LENGTH
@@ -82,6 +98,24 @@ pub(crate) fn virtual_bytes(prefix: &[u8], file_bytes: u64) -> Result<u64, Heade
     tables(prefix, cluster_bits, size, file_bytes)?;
     extensions(prefix, header_length, cluster_bits)?;
     Ok(size)
+}
+
+/// The name of the file below, as far as the header has one.
+enum Backing<'a> {
+    None,
+    Named(&'a [u8]),
+    Nonsense,
+}
+
+fn backing_file(prefix: &[u8]) -> Backing<'_> {
+    let (offset, length) = (u64_at(prefix, 8), u32_at(prefix, 16) as usize);
+    if offset == 0 && length == 0 {
+        return Backing::None;
+    }
+    let name = usize::try_from(offset)
+        .ok()
+        .and_then(|start| prefix.get(start..start.checked_add(length)?));
+    name.map_or(Backing::Nonsense, Backing::Named)
 }
 
 /// The fields that version 3 added; returns the header's length.

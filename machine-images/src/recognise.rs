@@ -7,7 +7,11 @@ use fs_err::File;
 
 use crate::error::ImageError;
 use crate::qcow2::{self, HeaderFault};
+use crate::unpack::{Packing, UnpackError, Unpacker};
 use crate::{MAX_DISK_BYTES, platform};
+
+/// What is read of a packed file at once for a look into it.
+const PEEK_BUFFER: usize = 64 << 10;
 
 /// The formats of a disk that a machine can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +36,165 @@ pub enum ImageKind {
     },
 }
 
-/// Says what the file at `path` is. What cannot become a disk is an error that names it.
-pub fn recognise(path: &Path) -> Result<ImageKind, ImageError> {
-    open(path).map(|(_, kind)| kind)
+/// What a file is that may be packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// How it is packed.
+    pub packing: Option<Packing>,
+    /// How the disk in it is stored; `None` for an empty image.
+    pub format: Option<DiskFormat>,
+    /// The size of that disk, as the guest sees it. A raw disk that is packed does not tell.
+    pub virtual_bytes: Option<u64>,
 }
 
-/// As [`recognise`], with the file, so that what is copied is what was looked at. No file is
+/// Says what the file at `path` is. What is no disk, or is packed, is an error that names it.
+pub fn recognise(path: &Path) -> Result<ImageKind, ImageError> {
+    let Some((mut file, length)) = open_file(path)? else {
+        return Ok(ImageKind::Empty);
+    };
+    let sample = Sample::take(&mut file, length).map_err(|source| unreadable(path, source))?;
+    classify(path, &sample)
+}
+
+/// Says how large the disk is that lies at `path` over the file `base` of its directory, and over no other.
+pub fn recognise_layer(path: &Path, base: &str) -> Result<u64, ImageError> {
+    let no_image = || ImageError::NotAnImage {
+        path: path.to_owned(),
+    };
+    let (mut file, length) = open_file(path)?.ok_or_else(no_image)?;
+    let sample = Sample::take(&mut file, length).map_err(|source| unreadable(path, source))?;
+    qcow2::layered_bytes(&sample.head, length, base).map_err(|fault| header_error(path, fault))
+}
+
+/// Says what the file at `path` is, with a look into it where it is packed. What cannot become a disk is an error that
+/// names it.
+pub fn inspect(path: &Path) -> Result<Image, ImageError> {
+    open(path).map(|(_, image)| image)
+}
+
+/// As [`inspect`], with the file, so that what is copied is what was looked at. No file is
 /// returned for the null device, which cannot be copied.
-pub(crate) fn open(path: &Path) -> Result<(Option<File>, ImageKind), ImageError> {
+pub(crate) fn open(path: &Path) -> Result<(Option<File>, Image), ImageError> {
+    let Some((mut file, length)) = open_file(path)? else {
+        return Ok((None, Image::plain(ImageKind::Empty)));
+    };
+    let sample = Sample::take(&mut file, length).map_err(|source| unreadable(path, source))?;
+    let image = match Packing::of(&sample.head) {
+        Some(packing) => look_into(path, &mut file, packing)?,
+        None => Image::plain(classify(path, &sample)?),
+    };
+    file.seek(SeekFrom::Start(0))
+        .map_err(|source| unreadable(path, source))?;
+    Ok((Some(file), image))
+}
+
+impl Image {
+    fn plain(kind: ImageKind) -> Self {
+        let (format, bytes) = match kind {
+            ImageKind::Empty => (None, 0),
+            ImageKind::Disk {
+                format,
+                virtual_bytes,
+            } => (Some(format), virtual_bytes),
+        };
+        Self {
+            packing: None,
+            format,
+            virtual_bytes: Some(bytes),
+        }
+    }
+}
+
+/// What the first bytes of a packed file unpack to.
+fn look_into(path: &Path, file: &mut File, packing: Packing) -> Result<Image, ImageError> {
+    file.seek(SeekFrom::Start(0))
+        .map_err(|source| unreadable(path, source))?;
+    let mut unpacker = Unpacker::new(packing, file, PEEK_BUFFER, 1);
+    let mut head = vec![0; qcow2::HEADER_BYTES];
+    let filled = unpacker.fill(&mut head);
+    let filled = filled.map_err(|error| unpack_error(path, packing, error))?;
+    let whole = (filled < head.len()).then_some(filled as u64);
+    let kind = beginning(path, Some(packing), &head[..filled], whole)?;
+    let image = Image::plain(kind);
+    let known = whole.is_some() || image.format == Some(DiskFormat::Qcow2);
+    Ok(Image {
+        packing: Some(packing),
+        virtual_bytes: image.virtual_bytes.filter(|_| known),
+        ..image
+    })
+}
+
+/// Says by its first bytes what the content of a file is going to be. A length that is not known yet is looked at when
+/// all is there.
+pub(crate) fn beginning(
+    path: &Path,
+    packing: Option<Packing>,
+    head: &[u8],
+    length: Option<u64>,
+) -> Result<ImageKind, ImageError> {
+    let sample = Sample {
+        length: length.unwrap_or(MAX_DISK_BYTES),
+        tail: Vec::new(),
+        head: head[..head.len().min(qcow2::HEADER_BYTES)].to_vec(),
+    };
+    content(path, packing, |name| classify(name, &sample))
+}
+
+/// Says what was written to `file`, which is all that the file at `path` has or holds.
+pub(crate) fn written(
+    path: &Path,
+    packing: Option<Packing>,
+    file: &mut (impl Read + Seek),
+    length: u64,
+) -> Result<ImageKind, ImageError> {
+    file.seek(SeekFrom::Start(0))
+        .and_then(|_| Sample::take(file, length))
+        .map_err(|source| unreadable(path, source))
+        .and_then(|sample| content(path, packing, |name| classify(name, &sample)))
+}
+
+/// Errors about what is in a packed file say so. Nothing at all is no image there.
+fn content(
+    path: &Path,
+    packing: Option<Packing>,
+    classify: impl FnOnce(&Path) -> Result<ImageKind, ImageError>,
+) -> Result<ImageKind, ImageError> {
+    let Some(packing) = packing else {
+        return classify(path);
+    };
+    // The name that unpacking gives it, which the hints then use.
+    let name = path.with_extension("");
+    let kind = classify(&name).and_then(|kind| match kind {
+        ImageKind::Empty => Err(ImageError::NotAnImage { path: name }),
+        kind @ ImageKind::Disk { .. } => Ok(kind),
+    });
+    kind.map_err(|source| ImageError::Inside {
+        path: path.to_owned(),
+        packing,
+        source: Box::new(source),
+    })
+}
+
+pub(crate) fn unpack_error(path: &Path, packing: Packing, error: UnpackError) -> ImageError {
+    match error {
+        UnpackError::Read(source) => unreadable(path, source),
+        UnpackError::Fault(fault) => ImageError::Unpack {
+            path: path.to_owned(),
+            packing,
+            fault,
+        },
+    }
+}
+
+pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> ImageError {
+    ImageError::Unreadable {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The file with its length; `None` for the null device.
+fn open_file(path: &Path) -> Result<Option<(File, u64)>, ImageError> {
     let metadata = match fs_err::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -47,15 +202,10 @@ pub(crate) fn open(path: &Path) -> Result<(Option<File>, ImageKind), ImageError>
                 path: path.to_owned(),
             });
         }
-        Err(source) => {
-            return Err(ImageError::Unreadable {
-                path: path.to_owned(),
-                source,
-            });
-        }
+        Err(source) => return Err(unreadable(path, source)),
     };
     if platform::is_null_device(path, &metadata) {
-        return Ok((None, ImageKind::Empty));
+        return Ok(None);
     }
     if let Some(what) = platform::not_a_file(&metadata) {
         return Err(ImageError::NotAFile {
@@ -63,14 +213,12 @@ pub(crate) fn open(path: &Path) -> Result<(Option<File>, ImageKind), ImageError>
             what,
         });
     }
-    let unreadable = |source| ImageError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
-    let sample = Sample::take(&mut file, length).map_err(unreadable)?;
-    classify(path, &sample).map(|kind| (Some(file), kind))
+    let file = File::open(path).map_err(|source| unreadable(path, source))?;
+    let length = file
+        .metadata()
+        .map_err(|source| unreadable(path, source))?
+        .len();
+    Ok(Some((file, length)))
 }
 
 /// The parts of a file that say what it is.
@@ -100,12 +248,8 @@ impl Sample {
     }
 }
 
-/// Compressed files and archives: offset, magic number, name, program that unpacks.
+/// Archives, and compressed files that are not unpacked here: offset, magic number, name, program that unpacks.
 const PACKED: &[(usize, &[u8], &str, &str)] = &[
-    (0, b"\xfd7zXZ\0", "xz", "xz -dk"),
-    (0, b"\x28\xb5\x2f\xfd", "zstd", "zstd -dk"),
-    (0, b"\x1f\x8b", "gzip", "gzip -dk"),
-    (0, b"BZh", "bzip2", "bzip2 -dk"),
     (0, b"\x04\x22\x4d\x18", "lz4", "lz4 -dk"),
     (0, b"PK\x03\x04", "zip", "unzip"),
     (0, b"7z\xbc\xaf\x27\x1c", "7z", "7z x"),
@@ -137,8 +281,11 @@ fn classify(path: &Path, sample: &Sample) -> Result<ImageKind, ImageError> {
             })
             .map_err(|fault| header_error(path, fault));
     }
-    if let Some(&(_, _, format, unpack)) = PACKED.iter().find(|entry| sample.has(entry.0, entry.1))
-    {
+    let archive = PACKED.iter().find(|entry| sample.has(entry.0, entry.1));
+    let packed = archive
+        .map(|&(_, _, format, unpack)| (format, unpack))
+        .or_else(|| Packing::of(&sample.head).map(|packing| (packing.name(), packing.program())));
+    if let Some((format, unpack)) = packed {
         return Err(ImageError::Packed {
             path: path.to_owned(),
             format,

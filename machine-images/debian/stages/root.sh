@@ -9,6 +9,9 @@ configure_root() {
 	write_os_release
 	configure_users
 	ln -sf ../run/systemd/resolve/stub-resolv.conf "$ROOT/etc/resolv.conf"
+	# Podman 5.4 tries this name of old first. A race in it (podman issue 20569, gone in newer ones) now and then takes
+	# the failure of that try for one of a later call, and `logs` or `events` end with it.
+	ln -s libsystemd.so.0 "$(echo "$ROOT"/usr/lib/*-linux-gnu)/libsystemd-journal.so.0"
 	# Host keys are made in the first boot, and only of the kind that is quick to make.
 	rm -f "$ROOT"/etc/ssh/ssh_host_*
 	# Machine configurations link /etc/localtime and do not ask to overwrite it.

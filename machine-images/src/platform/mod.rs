@@ -15,10 +15,11 @@ pub(crate) use linux::clone;
 pub(crate) use macos::clone;
 #[cfg(unix)]
 pub(crate) use unix::{
-    create_private, free_bytes, is_null_device, next_data, not_a_file, occupied_bytes, sync_parent,
+    create_private, free_bytes, is_null_device, make_read_only, next_data, not_a_file,
+    occupied_bytes, open_private, sync_parent,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    clone, create_private, free_bytes, is_null_device, next_data, not_a_file, occupied_bytes,
-    sync_parent,
+    clone, create_private, free_bytes, is_null_device, make_read_only, next_data, not_a_file,
+    occupied_bytes, open_private, sync_parent,
 };

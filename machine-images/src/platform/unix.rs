@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use fs_err::os::unix::fs::OpenOptionsExt;
@@ -36,6 +36,22 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
+}
+
+/// A file that only its owner can read, which may be there already.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Keeps the file from being changed by accident.
+pub(crate) fn make_read_only(path: &Path) -> io::Result<()> {
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o400))
 }
 
 /// The next stretch of data at or after `from`: its start and end. `None`: only a hole is left.

@@ -26,6 +26,21 @@ pub(crate) fn not_a_file(metadata: &Metadata) -> Option<&'static str> {
     }
 }
 
+/// A file which may be there already; its directory decides who can read it.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+/// Nothing: the attribute would also keep the file from being deleted.
+pub(crate) fn make_read_only(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// A new file; its directory decides who can read it.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new()

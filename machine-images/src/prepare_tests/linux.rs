@@ -39,6 +39,17 @@ async fn holes_are_kept_and_the_disk_is_private() {
 }
 
 #[tokio::test]
+async fn zeroes_that_were_packed_become_holes() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = packed::packed(&raw_disk(&directory, 64), Packing::Zstd);
+    let (disk, prepared) = grown(&image, 0).await;
+    assert_eq!(prepared.virtual_bytes, 64 * MIB);
+    let facts = fs_err::metadata(disk).unwrap();
+    assert_eq!(facts.len(), 64 * MIB);
+    assert!(facts.blocks() * 512 <= 4 * MIB, "{} blocks", facts.blocks());
+}
+
+#[tokio::test]
 async fn a_disk_that_is_a_dangling_link_is_not_followed() {
     let directory = tempfile::tempdir().unwrap();
     let image = raw_disk(&directory, 16);

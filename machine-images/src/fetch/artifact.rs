@@ -1,0 +1,87 @@
+//! A disk artifact of a registry: what its tag names today, and then its one layer.
+
+use reqwest::Url;
+
+use super::{Cache, Download, FetchError, FetchReporter, Fetched, How, error, fetch};
+use crate::oci::{self, Access, Wanted};
+
+/// The disk that is wanted of an artifact.
+#[derive(Clone, Debug)]
+pub struct ArtifactRequest {
+    /// The artifact's name.
+    pub reference: oci::Reference,
+    /// The kind of disk, as podman's images call it: `qemu`.
+    pub disktype: String,
+    /// The kernel's name of the architecture, as `x86_64`.
+    pub architecture: String,
+    /// How registries are reached on this host.
+    pub access: Access,
+}
+
+impl ArtifactRequest {
+    /// By which the image is found again in the cache.
+    fn offer(&self) -> String {
+        format!(
+            "docker://{}#{}/{}",
+            self.reference, self.disktype, self.architecture
+        )
+    }
+}
+
+/// Gets a disk of a registry into the cache. Where the registry cannot be asked, the one that was had last is taken.
+pub async fn fetch_artifact(
+    cache: &Cache,
+    request: &ArtifactRequest,
+    reporter: &dyn FetchReporter,
+) -> Result<Fetched, FetchError> {
+    let wanted = Wanted {
+        disktype: &request.disktype,
+        architecture: &request.architecture,
+    };
+    let resolved = tokio::select! {
+        biased;
+        resolved = oci::resolve(&request.reference, &wanted, &request.access) => resolved,
+        () = reporter.stopped() => {
+            return Err(FetchError::Cancelled { url: format!("docker://{}", request.reference) });
+        }
+    };
+    let layer = match resolved {
+        Ok(layer) => layer,
+        Err(failure) if failure.is_transient() => {
+            return match cache.from(&request.offer()) {
+                Some(image) => Ok(Fetched {
+                    image,
+                    how: How::Offline {
+                        why: error::innermost(&failure),
+                    },
+                }),
+                None => Err(failure.into()),
+            };
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    let mut urls = Vec::new();
+    for text in &layer.blob_urls {
+        urls.push(text.parse::<Url>().map_err(|_| FetchError::Nonsense {
+            url: text.clone(),
+            what: "it is no URL",
+        })?);
+    }
+    let release = layer.release.map(|release| format!(" {release}"));
+    let download = Download {
+        urls,
+        checksum: Some(layer.checksum),
+        signature: None,
+        offer: Some(request.offer()),
+        title: Some(format!(
+            "docker://{}{}",
+            layer.reference,
+            release.unwrap_or_default()
+        )),
+        bytes: Some(layer.bytes),
+        authorization: layer.authorization,
+        client: Some(layer.client),
+        insecure: layer.insecure,
+    };
+    fetch(cache, &download, reporter).await
+}
