@@ -4,7 +4,11 @@
 //! and a running machine is one process of its own, [`supervisor`].
 
 pub mod cli;
+pub mod connection;
+pub mod engine;
 pub mod forward;
+pub mod hostconf;
+pub mod hostfacts;
 pub mod link;
 pub mod machine;
 pub mod ops;

@@ -6,7 +6,8 @@
 //! hint: …
 //! ```
 //!
-//! The first line is podman's text word for word where podman has one. The exit code is always 125.
+//! The first line is podman's text word for word where podman has one. The exit code is 125; only commands that
+//! run a program for the user have others ([`NOT_FOUND`], [`NOT_EXECUTABLE`]).
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -15,16 +16,32 @@ use anstyle::{AnsiColor, Style};
 use machine_host::directories::DirectoryError;
 
 use super::output::gotemplate::TemplateError;
+use machine_images::ReferenceError;
+
+use crate::connection::ConnectionError;
+use crate::hostconf::HostConfError;
 use crate::machine::name::NameError;
+use crate::machine::settings::SettingError;
+use crate::ops::cp::CopyError;
+use crate::ops::image::ObtainError;
+use crate::ops::images::ImagesError;
 use crate::ops::init::InitError;
 use crate::ops::rm::RemoveError;
+use crate::ops::set::SetError;
+use crate::ops::ssh::SshError;
 use crate::ops::stop::StopError;
 use crate::provider::ProviderError;
 use crate::store::StoreError;
 use crate::supervisor::SuperviseError;
 
-/// Exit code of every failure, podman's.
+/// Exit code of a command that did what it was asked.
+pub const SUCCESS: u8 = 0;
+/// Exit code of a failure, podman's.
 pub const FAILURE: u8 = 125;
+/// Exit code where the program to be run is not executable, as shells and podman have it.
+pub const NOT_EXECUTABLE: u8 = 126;
+/// Exit code where the program to be run is not found, as shells and podman have it.
+pub const NOT_FOUND: u8 = 127;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -38,6 +55,7 @@ pub struct CommandError {
     causes: Vec<String>,
     detail: Vec<String>,
     hints: Vec<String>,
+    code: u8,
 }
 
 impl CommandError {
@@ -48,6 +66,7 @@ impl CommandError {
             causes: Vec::new(),
             detail: Vec::new(),
             hints: Vec::new(),
+            code: FAILURE,
         }
     }
 
@@ -96,6 +115,18 @@ impl CommandError {
         self
     }
 
+    /// Ends the program with another code than [`FAILURE`].
+    #[must_use]
+    pub fn with_code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The program's exit code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
     /// The text for standard error.
     pub fn render(&self) -> String {
         self.render_as(ERROR, "Error:")
@@ -141,7 +172,7 @@ macro_rules! from_errors {
 }
 
 from_errors! {
-    with hints: InitError, ProviderError, RemoveError, StopError, StoreError;
+    with hints: ConnectionError, CopyError, HostConfError, ImagesError, InitError, ObtainError, ProviderError, ReferenceError, RemoveError, SetError, SettingError, SshError, StopError, StoreError;
     without: DirectoryError, NameError, SuperviseError, TemplateError, serde_json::Error, std::io::Error,
 }
 

@@ -1,16 +1,13 @@
-//! Progress on standard error: a spinner or bar on a terminal, plain lines elsewhere, nothing where quiet.
+//! The phases of a command on standard error: a spinner on a terminal, plain lines elsewhere, nothing where quiet.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::interrupt::Interrupt;
 use super::output::printer::Printer;
 
 const SPINNER_PERIOD: Duration = Duration::from_millis(120);
 const SPINNER: &str = "{spinner} {msg} {elapsed}";
-const BAR: &str = "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes} {eta}";
 
 /// The phases of a start, one after another.
 #[derive(Debug)]
@@ -73,60 +70,8 @@ impl Drop for Phases {
     }
 }
 
-/// The bar of a copy, which also carries the user's wish to stop.
-#[derive(Debug)]
-pub struct CopyBar {
-    printer: Printer,
-    interrupt: Interrupt,
-    bar: Mutex<Option<ProgressBar>>,
-}
-
-impl CopyBar {
-    /// A bar that appears with the first bytes.
-    pub fn new(printer: &Printer, interrupt: &Interrupt) -> Self {
-        Self {
-            printer: printer.clone(),
-            interrupt: interrupt.clone(),
-            bar: Mutex::new(None),
-        }
-    }
-
-    /// So many bytes of so many are copied.
-    pub fn update(&self, done: u64, total: u64) {
-        let mut bar = self
-            .bar
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let bar = bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(total), self.printer.draw_target());
-            bar.set_style(style(ProgressStyle::with_template(BAR)));
-            bar.set_message("Copying image");
-            bar
-        });
-        bar.set_length(total);
-        bar.set_position(done);
-    }
-
-    /// Has the user asked to stop?
-    pub fn is_cancelled(&self) -> bool {
-        self.interrupt.is_set()
-    }
-}
-
-impl Drop for CopyBar {
-    fn drop(&mut self) {
-        let bar = self
-            .bar
-            .get_mut()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(bar) = bar.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
 /// The templates are constants that a test parses; a bad one would only look plain.
-fn style<E>(parsed: Result<ProgressStyle, E>) -> ProgressStyle {
+pub(super) fn style<E>(parsed: Result<ProgressStyle, E>) -> ProgressStyle {
     parsed.unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
@@ -166,17 +111,5 @@ mod tests {
     #[test]
     fn templates_are_valid() {
         assert!(ProgressStyle::with_template(SPINNER).is_ok());
-        assert!(ProgressStyle::with_template(BAR).is_ok());
-    }
-
-    #[test]
-    fn a_copy_tells_of_the_interrupt() {
-        let (printer, _) = Printer::captured();
-        let interrupt = Interrupt::default();
-        let bar = CopyBar::new(&printer, &interrupt);
-        bar.update(1, 2);
-        assert!(!bar.is_cancelled());
-        interrupt.set();
-        assert!(bar.is_cancelled());
     }
 }

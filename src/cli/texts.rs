@@ -1,6 +1,7 @@
 //! What the commands say on standard output, in podman's words.
 
 use crate::machine::MachineName;
+use crate::machine::resources::{DEFAULT_MEMORY_MIB, HostResources};
 
 /// Behind the name of a command, nothing for the default machine.
 fn suffix(name: &str) -> String {
@@ -19,6 +20,15 @@ pub fn image(description: &str) -> String {
 /// The end of a successful `init`.
 pub const INIT_COMPLETE: &str = "Machine init complete\n";
 
+/// Less memory than usual, since the host has little.
+pub fn clamped_memory(host: &HostResources) -> String {
+    format!(
+        "Memory: {} MiB instead of {DEFAULT_MEMORY_MIB} MiB, since this host has {} MiB; `--memory` gives another amount\n",
+        host.default_memory_mib(),
+        host.memory_mib
+    )
+}
+
 /// How to go on after `init` without `--now`.
 pub fn start_hint(name: &str) -> String {
     format!(
@@ -32,6 +42,10 @@ pub fn starting(name: &str) -> String {
     format!("Starting machine \"{name}\"\n")
 }
 
+/// A line of `start` with `--import-native-ca`.
+pub const CERTIFICATES_IMPORTED: &str =
+    "The host trusted CA certificates have been imported successfully\n";
+
 /// The last line of `start`.
 pub fn started(name: &str) -> String {
     format!("Machine \"{name}\" started successfully\n")
@@ -41,6 +55,24 @@ pub fn started(name: &str) -> String {
 pub fn stopped(name: &str) -> String {
     format!("Machine \"{name}\" stopped successfully\n")
 }
+
+/// The first line of `restart`.
+pub fn restarting(name: &str) -> String {
+    format!("Restarting machine \"{name}\"\n")
+}
+
+/// The last line of `restart`.
+pub fn restarted(name: &str) -> String {
+    format!("Machine \"{name}\" restarted successfully\n")
+}
+
+/// Before a session of `ssh` without a command.
+pub fn connecting(name: &str) -> String {
+    format!("Connecting to vm {name}. To close connection, use `~.` or `exit`\n")
+}
+
+/// The last line of `cp`, quiet or not.
+pub const COPIED: &str = "Copy successful\n";
 
 /// What rootless mode means for the user.
 pub fn rootless(name: &str) -> String {
@@ -72,6 +104,31 @@ fn export(socket: &str) -> String {
     }
 }
 
+/// A disk that the host could not hold, were it full.
+pub fn disk_shortage(disk_gib: u64, free_bytes: u64) -> String {
+    format!(
+        "Warning: the disk may grow to {disk_gib} GiB, and the host has {} GiB free\n",
+        free_bytes >> 30
+    )
+}
+
+/// Containers of the mode that was left, and how to see them.
+pub fn left_behind(name: &str, containers: usize, rootful: bool) -> String {
+    let (exist, mode, connection) = (
+        if containers == 1 {
+            "container exists"
+        } else {
+            "containers exist"
+        },
+        if rootful { "rootful" } else { "rootless" },
+        if rootful { "-root" } else { "" },
+    );
+    format!(
+        "{containers} {exist} in {mode} mode\n\
+         hint: see them: podman --connection {name}{connection} ps --all\n"
+    )
+}
+
 /// What `rm` is about to delete, before it asks.
 pub fn deletion(paths: &[String]) -> String {
     let mut text = "The following files will be deleted:\n\n\n".to_owned();
@@ -84,6 +141,22 @@ pub fn deletion(paths: &[String]) -> String {
 
 /// The question of `rm`.
 pub const DELETION_QUESTION: &str = "Are you sure you want to continue?";
+
+/// Before the question of `start` whether the machine becomes the default.
+pub const NOT_DEFAULT: &str = "Warning: The machine being started is not set as your default Podman connection.\n\
+    As such, Podman commands may not work correctly.\n";
+
+/// That question.
+pub const DEFAULT_QUESTION: &str = "Set the default Podman connection to this machine?";
+
+/// What follows from its answer.
+pub fn default_decided(connection: &str, yes: bool) -> String {
+    if yes {
+        format!("\nDefault system connection will be changed to \"{connection}\"\n\n")
+    } else {
+        "\nDefault system connection will remain unchanged\n\n".to_owned()
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -98,6 +171,18 @@ mod tests {
         	machine start
         ");
         assert!(start_hint("second").ends_with("\tmachine start second\n\n"));
+    }
+
+    #[test]
+    fn little_memory_is_told() {
+        let host = HostResources {
+            cpus: 1,
+            memory_mib: 3000,
+        };
+        assert_eq!(
+            clamped_memory(&host),
+            "Memory: 1500 MiB instead of 2048 MiB, since this host has 3000 MiB; `--memory` gives another amount\n"
+        );
     }
 
     #[test]
@@ -133,6 +218,18 @@ mod tests {
         assert!(
             forwarding(r"\\.\pipe\podman-vm")
                 .contains(r#"$Env:DOCKER_HOST="npipe:////./pipe/podman-vm""#)
+        );
+    }
+
+    #[test]
+    fn what_a_switch_leaves_behind() {
+        assert_eq!(
+            left_behind("vm", 3, true),
+            "3 containers exist in rootful mode\nhint: see them: podman --connection vm-root ps --all\n"
+        );
+        assert_eq!(
+            left_behind("vm", 1, false),
+            "1 container exists in rootless mode\nhint: see them: podman --connection vm ps --all\n"
         );
     }
 

@@ -1,48 +1,37 @@
 //! The link to a machine's agent: carriers, the hello, and the thread that carries every stream.
 //!
-//! A machine's bytes are moved by one thread with a runtime of its own: the API listener, the copy loops and the mux
+//! A machine's bytes are moved by one thread with a runtime of its own: the listeners, the copy loops and the mux
 //! share it, so that a byte crosses no thread boundary and bulk traffic never delays the supervisor's decisions.
 //! The owner task talks to it by [`LinkHandle`] and hears of it by [`LinkReport`].
 
-use std::path::PathBuf;
-
 use machine_host::local_socket::Stream;
 use machine_protocol::link::LinkStatistics;
-use machine_protocol::message::{AgentEvent, AgentRequest, Engine, Target};
+use machine_protocol::message::{AgentEvent, AgentReply, AgentRequest, Target};
 use machine_protocol::secret::Secret;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::machine::deadlines;
 
+mod awaited;
+mod carrier;
+mod choice;
+mod dialled;
+mod services;
 mod session;
 mod thread;
 
+pub use carrier::{Carrier, VsockEnd, in_order};
+pub use services::Place;
 pub use thread::spawn;
 
-/// Where an agent can be reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Carrier {
-    /// A virtio-serial port whose host end is a unix socket served by the hypervisor.
-    VirtioSerial {
-        /// The socket.
-        socket: PathBuf,
-    },
-}
-
-impl Carrier {
-    /// The carrier's name in the hello and in events.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::VirtioSerial { .. } => "virtio-serial",
-        }
-    }
-}
+/// What the agent replied, or why there is no reply.
+pub type Answer = Result<AgentReply, String>;
 
 /// What a link needs to know.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LinkConfig {
-    /// Where the agent is reached.
-    pub carrier: Carrier,
+    /// The ways to the agent, best first.
+    pub carriers: Vec<Carrier>,
     /// What both ends must know.
     pub secret: Secret,
     /// This build, as told to the agent.
@@ -52,12 +41,15 @@ pub struct LinkConfig {
 /// What the link's thread reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkReport {
-    /// The agent proved itself.
+    /// The agent proved itself over a carrier that is used from now on. Without a `Down` before it, the machine was
+    /// never without a link.
     Up {
         /// The agent's build.
         agent: String,
+        /// The carrier.
+        carrier: &'static str,
     },
-    /// A session ended.
+    /// The last session ended.
     Down {
         /// Why.
         reason: String,
@@ -66,6 +58,8 @@ pub enum LinkReport {
     Refused {
         /// Why, for the user.
         reason: String,
+        /// True when an agent answered that it will have nothing to do with this host.
+        rejected: bool,
     },
     /// The agent reports.
     Agent(AgentEvent),
@@ -74,40 +68,68 @@ pub enum LinkReport {
 /// An order to the link's thread.
 #[derive(Debug)]
 enum Order {
-    /// Serve this engine to the clients of this socket until the listener is replaced or dropped.
+    /// Serve this target at this place, and report whether the place could be had.
     Serve {
-        socket: PathBuf,
-        engine: Engine,
-        opened: tokio::sync::oneshot::Sender<std::io::Result<()>>,
+        place: Place,
+        target: Target,
+        opened: oneshot::Sender<std::io::Result<()>>,
     },
-    /// Stop serving and remove the socket.
+    /// Stop serving and remove the sockets.
     Unserve,
     /// The guest opened its end of the carrier: say hello.
     GuestOpened,
     /// The guest closed its end of the carrier: the session is over.
     GuestClosed,
+    /// The guest was reset: what it dialled is gone.
+    GuestReset,
     /// Send the agent a request.
-    Ask(AgentRequest),
+    Ask {
+        request: AgentRequest,
+        answer: oneshot::Sender<Answer>,
+    },
     /// Join a client to a target in the guest.
     Tunnel { stream: Stream, target: Target },
     /// Say what the link holds.
-    Statistics(tokio::sync::oneshot::Sender<LinkStatistics>),
+    Statistics(oneshot::Sender<LinkStatistics>),
 }
 
 /// The owner's end of a link.
 #[derive(Debug)]
 pub struct LinkHandle {
     orders: mpsc::UnboundedSender<Order>,
-    ended: tokio::sync::oneshot::Receiver<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+/// Asks the agent; it does not keep the link's thread alive.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    orders: mpsc::WeakUnboundedSender<Order>,
+}
+
+impl Asker {
+    /// Sends the agent a request and waits for its reply, which a guest that stands still may never send.
+    pub async fn ask(&self, request: AgentRequest) -> Answer {
+        let (answer, reply) = oneshot::channel();
+        let order = Order::Ask { request, answer };
+        let sent = self
+            .orders
+            .upgrade()
+            .is_some_and(|orders| orders.send(order).is_ok());
+        let gone = || Err("the link has ended".to_owned());
+        if !sent {
+            return gone();
+        }
+        reply.await.unwrap_or_else(|_| gone())
+    }
 }
 
 impl LinkHandle {
-    /// Serves `engine` to the clients of the unix socket at `socket`, which is made anew.
-    pub async fn serve(&self, socket: PathBuf, engine: Engine) -> std::io::Result<()> {
-        let (opened, answer) = tokio::sync::oneshot::channel();
+    /// Serves `target` to the clients of `place`. A socket that is served already leads new clients there from now on.
+    pub async fn serve(&self, place: Place, target: Target) -> std::io::Result<()> {
+        let (opened, answer) = oneshot::channel();
         self.order(Order::Serve {
-            socket,
-            engine,
+            place,
+            target,
             opened,
         });
         answer
@@ -115,24 +137,37 @@ impl LinkHandle {
             .unwrap_or_else(|_| Err(std::io::Error::other("The link's thread has ended")))
     }
 
-    /// Closes the API socket and removes it; open connections live until their ends close.
+    /// Closes all that is served and removes its sockets; open connections live until their ends close.
     pub fn unserve(&self) {
         self.order(Order::Unserve);
     }
 
-    /// Tells the link that the guest opened its end of the carrier.
+    /// Tells the link that the guest opened its end of the virtio-serial port.
     pub fn guest_opened(&self) {
         self.order(Order::GuestOpened);
     }
 
-    /// Tells the link that the guest closed its end of the carrier.
+    /// Tells the link that the guest closed its end of the virtio-serial port.
     pub fn guest_closed(&self) {
         self.order(Order::GuestClosed);
     }
 
-    /// Sends the agent a request, if there is a link.
-    pub fn ask(&self, request: AgentRequest) {
-        self.order(Order::Ask(request));
+    /// Tells the link that the guest was reset, of which a vsock may say nothing.
+    pub fn guest_reset(&self) {
+        self.order(Order::GuestReset);
+    }
+
+    /// Sends the agent a request without caring for its reply: its effect is an event.
+    pub fn tell(&self, request: AgentRequest) {
+        let (answer, _) = oneshot::channel();
+        self.order(Order::Ask { request, answer });
+    }
+
+    /// Somebody who can ask the agent for as long as this handle lives.
+    pub fn asker(&self) -> Asker {
+        Asker {
+            orders: self.orders.downgrade(),
+        }
     }
 
     /// Joins a connection to a target in the guest; without a link it is closed.
@@ -141,8 +176,8 @@ impl LinkHandle {
     }
 
     /// What the link holds; nothing comes when there is none.
-    pub fn statistics(&self) -> tokio::sync::oneshot::Receiver<LinkStatistics> {
-        let (answer, receiver) = tokio::sync::oneshot::channel();
+    pub fn statistics(&self) -> oneshot::Receiver<LinkStatistics> {
+        let (answer, receiver) = oneshot::channel();
         self.order(Order::Statistics(answer));
         receiver
     }
@@ -163,3 +198,6 @@ impl LinkHandle {
         let _ = self.orders.send(order);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,162 +1,159 @@
-//! Sessions of a link, one after another: connect the carrier, say hello, run the mux, begin again.
-//!
-//! A session ends when the stream breaks, when the guest closes its end (the hypervisor tells), or when the mux meets
-//! bytes that are not its own. What starts the next one is an event as well: the broken stream itself, or the guest
-//! opening its end again.
+//! One session over one carrier, from its hello to its end, and what all sessions of a link have in common.
 
-use std::sync::Arc;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use machine_protocol::link::{self, Hello, Incoming, Link, ResetCode, Role};
-use machine_protocol::message::{AgentEvent, AgentRequest, Target};
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
+use machine_protocol::link::{self, Hello, Incoming, Link, LinkDriver, LinkError, ResetCode, Role};
+use machine_protocol::message::{self, AgentEvent, AgentReply, AgentRequest, LineBuffer, Target};
+use machine_protocol::secret::Secret;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::{Carrier, LinkConfig, LinkReport};
+use super::carrier::Io;
+use super::choice::Choice;
+use super::{Answer, LinkReport};
 
 /// An agent's report longer than this is no report.
 const REPORT_LIMIT: usize = 64 * 1024;
 
-/// The task that keeps a session up, and what wakes it.
-pub(super) struct Session {
-    signals: Arc<Signals>,
-    link: watch::Receiver<Option<Link>>,
-    task: JoinHandle<()>,
+/// What a link's carriers share: the choice among their sessions, and who is told of it.
+pub(super) struct Hub {
+    secret: Secret,
+    build: String,
+    choice: Mutex<Choice<Link>>,
+    publish: watch::Sender<Option<Link>>,
+    reports: mpsc::UnboundedSender<LinkReport>,
 }
 
-#[derive(Default)]
-struct Signals {
-    opened: Notify,
-    closed: Notify,
-}
-
-impl Session {
-    /// Starts the task; `publish` always holds the link that works, or nothing.
-    pub(super) fn spawn(
-        config: LinkConfig,
+impl Hub {
+    /// `publish` will always hold the link in use, or nothing.
+    pub(super) fn new(
+        (secret, build): (Secret, String),
+        carriers: impl IntoIterator<Item = &'static str>,
         publish: watch::Sender<Option<Link>>,
         reports: mpsc::UnboundedSender<LinkReport>,
     ) -> Self {
-        let signals = Arc::new(Signals::default());
-        let link = publish.subscribe();
-        let task = tokio::spawn(keep_up(config, Arc::clone(&signals), publish, reports));
         Self {
-            signals,
-            link,
-            task,
+            secret,
+            build,
+            choice: Mutex::new(Choice::new(carriers)),
+            publish,
+            reports,
         }
     }
 
-    pub(super) fn guest_opened(&self) {
-        self.signals.opened.notify_one();
+    /// Says hello over a new stream. `again` has it said anew.
+    pub(super) async fn hello<S: Io>(
+        &self,
+        carrier: usize,
+        stream: S,
+        again: &Notify,
+    ) -> Result<(Link, LinkDriver<S>), LinkError> {
+        let hello = Hello {
+            role: Role::Host,
+            secret: self.secret.clone(),
+            build: self.build.clone(),
+            carrier: self.name(carrier).to_owned(),
+        };
+        link::connect(stream, &hello, again).await
     }
 
-    pub(super) fn guest_closed(&self) {
-        self.signals.closed.notify_waiters();
+    /// Runs a session to its end, and says why it ended. The caller says that it is [down](Self::down).
+    pub(super) async fn run<S: Io>(
+        self: &Arc<Self>,
+        carrier: usize,
+        link: Link,
+        driver: LinkDriver<S>,
+    ) -> String {
+        self.up(carrier, &link);
+        let events = accept_streams(Arc::clone(self), carrier, link);
+        tokio::select! {
+            error = driver.run() => error.to_string(),
+            () = events => "the link closed".to_owned(),
+        }
     }
 
-    /// Sends a request without waiting for what it brings: its effect is an event.
-    pub(super) fn ask(&self, request: AgentRequest) {
-        let Some(link) = self.link.borrow().clone() else {
+    fn up(&self, carrier: usize, link: &Link) {
+        let agent = link.peer().build.clone();
+        self.change(|choice| choice.up(carrier, link.clone(), agent));
+    }
+
+    /// The carrier has no session any more, if it had one. Another session takes over, and its agent hears of the loss.
+    pub(super) fn down(&self, carrier: usize, reason: &str) {
+        let mut there = false;
+        self.change(|choice| {
+            there = choice.has(carrier);
+            choice.down(carrier, reason)
+        });
+        if !there {
+            return;
+        }
+        tracing::info!(carrier = self.name(carrier), reason, "A session ended");
+        let Some(link) = self.publish.borrow().clone() else {
             return;
         };
+        let carrier = self.name(carrier).to_owned();
         tokio::spawn(async move {
+            let request = AgentRequest::CarrierLost { carrier };
             if let Err(error) = ask(&link, &request).await {
-                tracing::warn!(%error, ?request, "The agent did not take a request");
+                tracing::debug!(%error, "The agent was not told of a lost carrier");
             }
         });
     }
-}
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.task.abort();
+    /// There is no session over a carrier, and the user should know why if it stays like this.
+    pub(super) fn refused(&self, reason: String, rejected: bool) {
+        self.report(LinkReport::Refused { reason, rejected });
     }
-}
 
-async fn keep_up(
-    config: LinkConfig,
-    signals: Arc<Signals>,
-    publish: watch::Sender<Option<Link>>,
-    reports: mpsc::UnboundedSender<LinkReport>,
-) {
-    loop {
-        let ended = tokio::select! {
-            ended = session(&config, &signals, &publish, &reports) => ended,
-            () = signals.closed.notified() => Ended::AfterHello("the guest closed its end".to_owned()),
-        };
-        publish.send_replace(None);
-        let report = match &ended {
-            Ended::AfterHello(reason) => LinkReport::Down {
-                reason: reason.clone(),
-            },
-            Ended::BeforeHello(reason) => LinkReport::Refused {
-                reason: reason.clone(),
-            },
-        };
-        if reports.send(report).is_err() {
-            return;
+    /// Whether nobody hears reports any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.reports.is_closed()
+    }
+
+    fn name(&self, carrier: usize) -> &'static str {
+        self.choice
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .name(carrier)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Choice<Link>) -> Vec<LinkReport>) {
+        let mut choice = self.choice.lock().unwrap_or_else(PoisonError::into_inner);
+        let reports = change(&mut choice);
+        if !reports.is_empty() {
+            self.publish.send_replace(choice.link());
         }
-        if let Ended::BeforeHello(_) = ended {
-            // Trying again at once would spin; a guest that comes back opens its end, which is an event.
-            signals.opened.notified().await;
+        for report in reports {
+            self.report(report);
         }
     }
-}
 
-enum Ended {
-    BeforeHello(String),
-    AfterHello(String),
-}
-
-async fn session(
-    config: &LinkConfig,
-    signals: &Signals,
-    publish: &watch::Sender<Option<Link>>,
-    reports: &mpsc::UnboundedSender<LinkReport>,
-) -> Ended {
-    let Carrier::VirtioSerial { socket } = &config.carrier;
-    let stream = match machine_host::local_socket::connect(socket).await {
-        Ok(stream) => stream,
-        Err(error) => {
-            return Ended::BeforeHello(format!("no carrier at `{}`: {error}", socket.display()));
+    fn told(&self, carrier: usize, event: AgentEvent) {
+        let mut choice = self.choice.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(report) = choice.told(carrier, event) {
+            self.report(report);
         }
-    };
-    let hello = Hello {
-        role: Role::Host,
-        secret: config.secret.clone(),
-        build: config.build.clone(),
-        carrier: config.carrier.name().to_owned(),
-    };
-    let (link, driver) = match link::connect(stream, &hello, &signals.opened).await {
-        Ok(session) => session,
-        Err(error) => return Ended::BeforeHello(error.to_string()),
-    };
-    publish.send_replace(Some(link.clone()));
-    let up = LinkReport::Up {
-        agent: link.peer().build.clone(),
-    };
-    // A closed channel is noticed by the caller, whose next report fails as well.
-    let _ = reports.send(up);
-    let events = accept_streams(link, reports.clone());
-    tokio::select! {
-        error = driver.run() => Ended::AfterHello(error.to_string()),
-        () = events => Ended::AfterHello("the link closed".to_owned()),
+    }
+
+    fn report(&self, report: LinkReport) {
+        // The owner that hears no more is on its way out, and with it this link.
+        let _ = self.reports.send(report);
     }
 }
 
 /// Takes the streams that the agent opens: its reports, and nothing else.
-async fn accept_streams(link: Link, reports: mpsc::UnboundedSender<LinkReport>) {
+async fn accept_streams(hub: Arc<Hub>, carrier: usize, link: Link) {
     while let Some(incoming) = link.incoming().await {
         match incoming.target {
             Target::AgentEvents => {
-                tokio::spawn(read_reports(incoming, reports.clone()));
+                tokio::spawn(read_reports(incoming, Arc::clone(&hub), carrier));
             }
             _ => incoming.refuse(ResetCode::UnknownTarget),
         }
     }
 }
 
-async fn read_reports(incoming: Incoming, reports: mpsc::UnboundedSender<LinkReport>) {
+async fn read_reports(incoming: Incoming, hub: Arc<Hub>, carrier: usize) {
     let (mut receive, _send) = incoming.accept().into_split();
     let mut line = Vec::new();
     while let Ok(Some(bytes)) = receive.read().await {
@@ -168,11 +165,7 @@ async fn read_reports(incoming: Incoming, reports: mpsc::UnboundedSender<LinkRep
             }
             if line.ends_with(b"\n") {
                 match serde_json::from_slice::<AgentEvent>(&line) {
-                    Ok(event) => {
-                        if reports.send(LinkReport::Agent(event)).is_err() {
-                            return;
-                        }
-                    }
+                    Ok(event) => hub.told(carrier, event),
                     // A newer agent may know more than this build.
                     Err(error) => tracing::info!(%error, "The agent reports something unknown"),
                 }
@@ -182,12 +175,40 @@ async fn read_reports(incoming: Incoming, reports: mpsc::UnboundedSender<LinkRep
     }
 }
 
-async fn ask(link: &Link, request: &AgentRequest) -> Result<(), Box<dyn std::error::Error>> {
+/// Sends a request over the link in use; its reply, or why there is none, goes to `answer`.
+pub(super) fn ask_present(
+    link: &watch::Receiver<Option<Link>>,
+    request: AgentRequest,
+    answer: oneshot::Sender<Answer>,
+) {
+    let Some(link) = link.borrow().clone() else {
+        // Nobody waits any more when the owner gave up.
+        let _ = answer.send(Err("there is no link to the guest".to_owned()));
+        return;
+    };
+    tokio::spawn(async move {
+        let reply = ask(&link, &request).await.map_err(|error| {
+            tracing::warn!(%error, ?request, "The agent did not take a request");
+            error.to_string()
+        });
+        // Whoever does not care has dropped the other end.
+        let _ = answer.send(reply);
+    });
+}
+
+async fn ask(
+    link: &Link,
+    request: &AgentRequest,
+) -> Result<AgentReply, Box<dyn Error + Send + Sync>> {
     let (mut receive, mut send) = link.open(&Target::AgentControl)?.into_split();
-    let mut text = serde_json::to_vec(request)?;
-    text.push(b'\n');
-    send.write_all(&text).await?;
+    send.write_all(&message::to_line(request)?).await?;
     send.finish();
-    while receive.read().await?.is_some() {}
-    Ok(())
+    let mut lines = LineBuffer::default();
+    while let Some(bytes) = receive.read().await? {
+        lines.push(&bytes);
+        if let Some(reply) = lines.next_message()? {
+            return Ok(reply);
+        }
+    }
+    Err("the agent closed the stream without a reply".into())
 }

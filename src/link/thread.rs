@@ -1,16 +1,18 @@
-//! The thread that owns a machine's link: it keeps a session up, relays the agent's reports and serves the API socket.
+//! The thread that owns a machine's link: it keeps sessions up, relays the agent's reports and serves what leads over it.
 
 use std::io;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use machine_protocol::link::Link;
-use machine_protocol::message::Engine;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
-use super::{LinkConfig, LinkHandle, LinkReport, Order};
+use super::carrier::{Acceptor, Carrier};
+use super::dialled::Signals;
+use super::services::Services;
+use super::session::{Hub, ask_present};
+use super::{LinkConfig, LinkHandle, LinkReport, Order, awaited, dialled};
 use crate::forward;
-use crate::link::session::Session;
 
 /// Starts the thread. It ends when the handle is dropped; reports end with it.
 pub fn spawn(
@@ -32,31 +34,74 @@ pub fn spawn(
     Ok(LinkHandle { orders, ended })
 }
 
+/// The tasks of the carriers, and what wakes them.
+struct Carriers {
+    signals: Arc<Signals>,
+    reset: Arc<Notify>,
+    /// Ended with this value.
+    _tasks: JoinSet<()>,
+}
+
+impl Carriers {
+    fn open(
+        config: LinkConfig,
+        publish: watch::Sender<Option<Link>>,
+        reports: mpsc::UnboundedSender<LinkReport>,
+    ) -> Self {
+        let names: Vec<_> = config.carriers.iter().map(Carrier::name).collect();
+        let hub = Arc::new(Hub::new(
+            (config.secret, config.build),
+            names,
+            publish,
+            reports,
+        ));
+        let (signals, reset) = (Arc::new(Signals::default()), Arc::new(Notify::new()));
+        let mut tasks = JoinSet::new();
+        for (number, carrier) in config.carriers.into_iter().enumerate() {
+            let hub = Arc::clone(&hub);
+            match carrier {
+                Carrier::VirtioSerial { socket } => {
+                    tasks.spawn(dialled::keep_up(hub, number, socket, Arc::clone(&signals)));
+                }
+                Carrier::Vsock(end) => match Acceptor::open(end) {
+                    Ok(callers) => {
+                        tasks.spawn(awaited::serve(hub, number, callers, Arc::clone(&reset)));
+                    }
+                    Err(error) => tracing::warn!(%error, "The machine's vsock cannot be served"),
+                },
+            }
+        }
+        Self {
+            signals,
+            reset,
+            _tasks: tasks,
+        }
+    }
+}
+
 async fn serve(
     config: LinkConfig,
     mut inbox: mpsc::UnboundedReceiver<Order>,
     reports: mpsc::UnboundedSender<LinkReport>,
 ) {
     let (publish, current) = watch::channel(None::<Link>);
-    let session = Session::spawn(config, publish, reports);
-    let mut api: Option<Api> = None;
+    let carriers = Carriers::open(config, publish, reports);
+    let mut services = Services::new(current.clone());
     while let Some(order) = inbox.recv().await {
         match order {
             Order::Serve {
-                socket,
-                engine,
+                place,
+                target,
                 opened,
             } => {
-                api = None;
-                let result =
-                    Api::open(socket, engine, current.clone()).map(|open| api = Some(open));
-                // Nobody waits any more when the owner gave up; the socket is open all the same.
-                let _ = opened.send(result);
+                // Nobody waits any more when the owner gave up; the place is served all the same.
+                let _ = opened.send(services.serve(place, target));
             }
-            Order::Unserve => api = None,
-            Order::GuestOpened => session.guest_opened(),
-            Order::GuestClosed => session.guest_closed(),
-            Order::Ask(request) => session.ask(request),
+            Order::Unserve => services.close(),
+            Order::GuestOpened => carriers.signals.opened.notify_one(),
+            Order::GuestClosed => carriers.signals.closed.notify_waiters(),
+            Order::GuestReset => carriers.reset.notify_one(),
+            Order::Ask { request, answer } => ask_present(&current, request, answer),
             Order::Tunnel { stream, target } => forward::tunnel(stream, &target, &current),
             Order::Statistics(answer) => {
                 if let Some(link) = current.borrow().as_ref() {
@@ -64,36 +109,6 @@ async fn serve(
                     let _ = answer.send(link.statistics());
                 }
             }
-        }
-    }
-    drop(api);
-}
-
-/// The open API socket; dropping it closes and removes the socket.
-struct Api {
-    socket: PathBuf,
-    accepting: AbortHandle,
-}
-
-impl Api {
-    fn open(
-        socket: PathBuf,
-        engine: Engine,
-        link: watch::Receiver<Option<Link>>,
-    ) -> io::Result<Self> {
-        let listener = machine_host::local_socket::bind(&socket)?;
-        let accepting = tokio::spawn(forward::engine(listener, engine, link)).abort_handle();
-        Ok(Self { socket, accepting })
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.accepting.abort();
-        if let Err(error) = fs_err::remove_file(&self.socket)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "The API socket stays behind");
         }
     }
 }

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::machine::name::{NameError, check_user};
 use crate::machine::resources::ResourceError;
-use crate::machine::{MachineName, ProviderKind, Resources};
+use crate::machine::{MachineName, ProviderKind, Resources, Vsock};
 
 /// What was asked for when the machine was made. It is the content of `machine.toml`; nothing that happens to the
 /// machine later is in it.
@@ -29,12 +29,41 @@ pub struct MachineConfig {
     pub rootful: bool,
     /// The image the disk was made from, as it was given.
     pub image: String,
+    /// The checksum by which the cache of images has that image, if it came from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_checksum: Option<String>,
     /// The disk's format; it decides the disk's file name.
     pub disk: DiskFormat,
+    /// The format of the image that the disk lies over, where it does; it decides that file's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<DiskFormat>,
     /// The directory of the machine's sockets, chosen once, so that the API socket has one path for ever.
     pub sockets: PathBuf,
+    /// The port of the host's loopback that leads to the guest's SSH server; 0 until one is chosen, and chosen anew by
+    /// a start that finds it taken.
+    #[serde(default)]
+    pub ssh_port: u16,
+    /// The guest's time zone: a name such as `Europe/Berlin`, or `local` for the host's at each start.
+    #[serde(default = "local_time_zone")]
+    pub time_zone: String,
+    /// Compressed swap space in MiB; 0 is none.
+    #[serde(default)]
+    pub swap_mib: u64,
+    /// Whether the guest trusts the certificate authorities that the host trusts.
+    #[serde(default)]
+    pub import_native_ca: bool,
+    /// The vsock that it is to have.
+    #[serde(default)]
+    pub vsock: Vsock,
     /// What it gets of the host.
     pub resources: Resources,
+}
+
+/// The word for the host's time zone.
+pub const LOCAL_TIME_ZONE: &str = "local";
+
+fn local_time_zone() -> String {
+    LOCAL_TIME_ZONE.to_owned()
 }
 
 /// The format of a machine's disk.

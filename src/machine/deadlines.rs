@@ -35,12 +35,18 @@ deadlines! {
     /// A freshly started supervisor's control socket.
     SUPERVISOR_SPAWN = Duration::from_secs(10), "the supervisor to open its control socket",
         "it is our own executable and opens the socket first; seconds pass only on a loaded host";
+    /// The end of a supervisor that has said its last word.
+    SUPERVISOR_EXIT = Duration::from_secs(15), "the supervisor to end",
+        "it closes its sockets and gives its clients time to take their answers";
     /// The lock of a change of files.
     EDIT_LOCK = Duration::from_secs(10), "another command to finish its change of the machine's files",
         "such a change writes a few small files; a disk that grows takes seconds";
     /// The lock of the directory of all machines.
     STORE_LOCK = Duration::from_secs(20), "another command to finish its change of the list of machines",
         "it is held for renames and for deleting leftovers; a large disk takes a slow file system seconds to free";
+    /// Podman's lock of its connections.
+    CONNECTIONS_LOCK = Duration::from_secs(10), "another program to finish its change of podman's connections",
+        "such a change writes one small file; podman itself holds the lock no longer";
     /// The run lock of a supervisor that is on its way in or out.
     RUN_LOCK = Duration::from_secs(5), "another supervisor of the machine to come or go",
         "between taking the lock and answering, and between its last answer and its end, it does nothing slow";
@@ -50,6 +56,9 @@ deadlines! {
     /// A listener that could not accept a client.
     ACCEPT = Duration::from_millis(200), "descriptors to come free",
         "the system tells nobody when a process may open files again; a client waits in the backlog meanwhile";
+    /// Another host's answer about its engine.
+    REMOTE_INFO = Duration::from_mins(2), "another host to say where its engine is",
+        "a person types a password meanwhile; the host itself answers in seconds";
     /// The answer of a helper program that is only asked for facts.
     PROBE = Duration::from_secs(2), "a probe of the host",
         "an accelerator that works answers in under 100 ms, one that spins never does";
@@ -68,9 +77,36 @@ deadlines! {
     /// The agent's side of the hello.
     HELLO = Duration::from_secs(10), "the guest to answer the hello",
         "both ends are there; ten seconds cover a guest that runs its boot at the same time";
+    /// The hello of a process of the guest that dialled the host by vsock.
+    VSOCK_HELLO = Duration::from_secs(10), "a caller of the guest to prove itself",
+        "the agent answers at once, in an emulated guest under load within seconds; every process of the guest may dial";
+    /// The program that is a machine's vsock device.
+    VSOCK_DEVICE = Duration::from_secs(5), "the vsock device's program to listen",
+        "it opens its sockets first thing; without it the machine starts all the same";
     /// The engine's answer to `/_ping`.
     ENGINE_PING = Duration::from_secs(30), "the engine to answer",
         "the first request starts it by socket activation, which under emulation takes ten seconds and more";
+    /// The guest's word that a program runs.
+    EXEC = Duration::from_secs(30), "the guest's agent to run the program",
+        "a fork and an exec; an emulated guest that swaps needs seconds for them";
+    /// The time between two looks at whether the host has slept.
+    CLOCK_TICK = Duration::from_secs(1), "the next look at the host's two clocks",
+        "no event tells of a sleep on every system, and a guest's clock is to be right a second after it";
+    /// The time between two looks at the guest's clock.
+    CLOCK_CHECK = Duration::from_secs(10), "the next look at the guest's clock",
+        "a VM process that was stopped, and a clock that somebody set in the guest, tell nobody";
+    /// What is wrong in a guest whose start takes too long.
+    DIAGNOSIS = Duration::from_secs(5), "the guest to say what is wrong in it",
+        "it asks systemd a few questions; a guest that cannot answer in this time is told of as it is";
+    /// What a command asks of the engine's API.
+    ENGINE_ANSWER = Duration::from_secs(30), "the engine to answer a question",
+        "the engine that is not of the mode is started by the question, which under emulation takes ten seconds and more";
+    /// A change that a running machine takes.
+    RELOAD = Duration::from_secs(30), "the running machine to take its new settings",
+        "the supervisor changes a socket and the agent a link; an emulated guest under load needs seconds for it";
+    /// The guest's SSH server, as an SSH client waits for it.
+    SSH_CONNECT = Duration::from_secs(30), "the guest's SSH server to answer",
+        "the port is on this host; an emulated guest needs seconds for the keys, more when it starts the server for it";
     /// The agent's orderly power-off.
     AGENT_POWER_OFF = Duration::from_secs(90), "the guest to power off",
         "systemd gives each unit 90 s to stop";
@@ -117,7 +153,7 @@ mod tests {
             LINK_CLOSE,
             SUPERVISOR_REPLY,
         ];
-        assert!(STOP_TOTAL.limit > ladder.iter().map(|rung| rung.limit).sum());
+        assert!(STOP_TOTAL.limit > ladder.iter().map(|rung| rung.limit).sum::<Duration>());
         assert!(QUIET_EMULATED.limit > QUIET_ACCELERATED.limit);
     }
 }

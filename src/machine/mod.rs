@@ -5,12 +5,17 @@
 pub mod config;
 pub mod deadlines;
 pub mod name;
+pub mod nearest;
 pub mod provider_kind;
 pub mod resources;
+pub mod settings;
 pub mod status;
+pub mod time_zone;
+pub mod vsock;
 
 pub use config::{DiskFormat, MachineConfig};
 pub use name::MachineName;
 pub use provider_kind::ProviderKind;
 pub use resources::Resources;
 pub use status::Status;
+pub use vsock::Vsock;

@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Memory when none is asked for, in MiB.
+/// The least memory when none is asked for, in MiB, as podman gives it to every machine (spec 1.3).
 pub const DEFAULT_MEMORY_MIB: u64 = 2048;
+/// The most memory when none is asked for, in MiB.
+pub const LARGEST_DEFAULT_MEMORY_MIB: u64 = 8192;
+/// The default memory is a multiple of this, in MiB.
+const MEMORY_STEP_MIB: u64 = 256;
 /// Disk when none is asked for, in GiB.
 pub const DEFAULT_DISK_GIB: u64 = 100;
 /// The least memory, in MiB. Less does not hold a kernel, systemd and an engine.
@@ -43,8 +47,28 @@ pub struct Wish {
 pub struct HostResources {
     /// Logical CPUs.
     pub cpus: u32,
-    /// Memory in MiB.
+    /// Memory in MiB, 0 where the system does not say.
     pub memory_mib: u64,
+}
+
+impl HostResources {
+    /// Memory when none is asked for, in MiB: a quarter of the host's, at least podman's 2 GiB, at most 8 GiB, but never
+    /// more than half of the host's.
+    pub fn default_memory_mib(&self) -> u64 {
+        if self.memory_mib == 0 {
+            return DEFAULT_MEMORY_MIB;
+        }
+        let quarter = self.memory_mib / 4 / MEMORY_STEP_MIB * MEMORY_STEP_MIB;
+        quarter
+            .clamp(DEFAULT_MEMORY_MIB, LARGEST_DEFAULT_MEMORY_MIB)
+            .min(self.memory_mib / 2)
+            .max(LEAST_MEMORY_MIB)
+    }
+
+    /// Whether the host is so small that the default memory is less than podman's.
+    pub fn clamps_default_memory(&self) -> bool {
+        self.default_memory_mib() < DEFAULT_MEMORY_MIB
+    }
 }
 
 /// Why a machine cannot have what was asked for.
@@ -122,14 +146,15 @@ impl ResourceError {
 impl Resources {
     /// Settles everything but the disk, in podman's order: memory, then CPUs.
     ///
-    /// Whatever is not asked for gets its default: half of the host's CPUs, 2 GiB of memory, 100 GiB of disk.
+    /// Whatever is not asked for gets its default: half of the host's CPUs, [`HostResources::default_memory_mib`],
+    /// 100 GiB of disk.
     pub fn settle(wish: &Wish, host: &HostResources) -> Result<Self, ResourceError> {
         let settled = Self {
             cpus: wish.cpus.unwrap_or_else(|| (host.cpus / 2).max(1)),
-            memory_mib: wish.memory_mib.unwrap_or(DEFAULT_MEMORY_MIB),
+            memory_mib: wish.memory_mib.unwrap_or_else(|| host.default_memory_mib()),
             disk_gib: wish.disk_gib.unwrap_or(DEFAULT_DISK_GIB),
         };
-        if settled.memory_mib > host.memory_mib {
+        if host.memory_mib > 0 && settled.memory_mib > host.memory_mib {
             return Err(ResourceError::TooMuchMemory {
                 wanted: settled.memory_mib,
                 available: host.memory_mib,
@@ -237,14 +262,33 @@ mod tests {
     }
 
     #[test]
-    fn the_default_memory_is_checked_too() {
+    fn the_default_memory_follows_the_host() {
+        for (host, expected, clamped) in [
+            (0, 2048, false),
+            (700, 512, true),
+            (1024, 512, true),
+            (3000, 1500, true),
+            (4096, 2048, false),
+            (8000, 2048, false),
+            (16_000, 3840, false),
+            (24_100, 5888, false),
+            (65_536, 8192, false),
+            (1 << 40, 8192, false),
+        ] {
+            let host = HostResources {
+                cpus: 1,
+                memory_mib: host,
+            };
+            assert_eq!(host.default_memory_mib(), expected, "{host:?}");
+            assert_eq!(host.clamps_default_memory(), clamped, "{host:?}");
+        }
         let tiny = HostResources {
             cpus: 1,
-            memory_mib: 1024,
+            memory_mib: 500,
         };
         assert!(matches!(
             Resources::settle(&Wish::default(), &tiny),
-            Err(ResourceError::TooMuchMemory { wanted: 2048, .. })
+            Err(ResourceError::TooMuchMemory { wanted: 512, .. })
         ));
     }
 

@@ -53,6 +53,27 @@ impl Status {
         }
     }
 
+    /// Whether all of it works: `healthy`, `degraded`, `unmanaged` or `unknown`; nothing for a machine that is not up.
+    pub fn health(&self) -> &'static str {
+        match self {
+            Self::Running => "healthy",
+            Self::Degraded { .. } => "degraded",
+            Self::Unmanaged => "unmanaged",
+            Self::Busy => "unknown",
+            Self::Stopped | Self::Starting | Self::Stopping => "",
+        }
+    }
+
+    /// What does not work, and why; nothing where all is as it should be.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Degraded { reason } => reason,
+            Self::Unmanaged => "its supervisor has ended; the next start takes the machine over",
+            Self::Busy => "its supervisor does not answer",
+            _ => "",
+        }
+    }
+
     /// Whether podman would call it running.
     pub fn is_running(&self) -> bool {
         self.podman_word() == "running"
@@ -85,6 +106,24 @@ mod tests {
         assert_eq!(Status::Busy.podman_word(), "unknown");
         assert_eq!(Status::Starting.podman_word(), "starting");
         assert_eq!(Status::Stopped.podman_word(), "stopped");
+    }
+
+    #[test]
+    fn what_is_not_healthy_has_a_reason() {
+        let degraded = Status::Degraded {
+            reason: "no agent".to_owned(),
+        };
+        for (status, health) in [
+            (Status::Stopped, ""),
+            (Status::Running, "healthy"),
+            (degraded, "degraded"),
+            (Status::Unmanaged, "unmanaged"),
+            (Status::Busy, "unknown"),
+        ] {
+            assert_eq!(status.health(), health);
+            let sound = matches!(health, "" | "healthy");
+            assert_eq!(status.reason().is_empty(), sound, "{status:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! memory, CPUs, image. After that the machine is made as a [`Draft`], so that a failure, a cancellation and a dropped
 //! future leave nothing.
 
+#[path = "init/disk.rs"]
+mod disk;
 #[cfg(unix)]
 #[path = "init/unix.rs"]
 mod platform;
@@ -14,25 +16,28 @@ mod platform;
 #[path = "init/tests.rs"]
 mod tests;
 
+use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::pin::Pin;
 
-use fs_err as fs;
 use jiff::Timestamp;
 use machine_host::facts;
-use machine_images::{ImageError, ImageKind};
+use machine_images::{Cache, FetchProgress, FetchReporter, Image, ImageError};
 use machine_protocol::secret::{Secret, SecretError};
 use machine_provisioning::keys::{self, KeyError, KeyPair};
 use machine_provisioning::{GuestSpec, ProvisioningError};
 use thiserror::Error;
 
+pub(super) use self::platform::allocated_bytes;
+use crate::connection::machine::{self as pair, Scheme};
+use crate::connection::{ConnectionError, ConnectionsFile};
 use crate::machine::name::{NameError, check_user};
 use crate::machine::resources::{HostResources, ResourceError, Wish};
-use crate::machine::{DiskFormat, MachineConfig, MachineName, ProviderKind, Resources};
-use crate::store::{Draft, Store, StoreError, StoredMachine};
-
-/// The guest's user when none is asked for; podman's images have it.
-pub const DEFAULT_USER: &str = "core";
+use crate::machine::{MachineConfig, MachineName, ProviderKind, Resources, Vsock};
+use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage, ObtainError};
+use crate::provider::registry;
+use crate::store::{Draft, EditGuard, Store, StoreError, StoredMachine};
 
 /// The number of the guest's user where the host's user is root, who cannot be the guest's user.
 const FIRST_USER_ID: u32 = 1000;
@@ -46,12 +51,30 @@ pub struct InitRequest {
     pub provider: ProviderKind,
     /// The user in the guest.
     pub user: String,
-    /// A disk image; an empty file and the null device make a blank disk.
-    pub image: PathBuf,
+    /// Its image; an empty file and the null device make a blank disk.
+    pub image: ImageRequest,
     /// CPUs, memory and disk.
     pub wish: Wish,
     /// Whether the API socket is the engine of root.
     pub rootful: bool,
+    /// How its connections lead to it.
+    pub scheme: Scheme,
+    /// The guest's time zone: a name, `local`, or nothing for the guest's own.
+    pub time_zone: String,
+    /// Compressed swap space in MiB; 0 is none.
+    pub swap_mib: u64,
+    /// Whether the guest trusts the host's certificate authorities.
+    pub import_native_ca: bool,
+    /// The vsock that it is to have.
+    pub vsock: Vsock,
+}
+
+/// The providers that this host has, the default first (spec 0).
+pub fn providers() -> Vec<ProviderKind> {
+    ProviderKind::ALL
+        .into_iter()
+        .filter(|kind| registry::provider(*kind).is_ok())
+        .collect()
 }
 
 /// What the host is like.
@@ -82,6 +105,10 @@ impl Host {
 /// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InitProgress {
+    /// The image is being fetched.
+    Fetching(FetchProgress),
+    /// Something the user should know.
+    Notice(String),
     /// The checks are passed, this image will be used.
     Image {
         /// The image with its format and size.
@@ -107,6 +134,11 @@ pub trait InitReporter: Send + Sync {
     fn cancelled(&self) -> bool {
         false
     }
+
+    /// Ends when the user gives up: a download waits for nothing else.
+    fn stopped(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// What was made.
@@ -127,12 +159,24 @@ pub enum InitError {
     /// The host cannot give what is asked for.
     #[error(transparent)]
     Resources(#[from] ResourceError),
+    /// The image cannot be had.
+    #[error(transparent)]
+    Obtain(#[from] ObtainError),
     /// The image cannot become a disk.
     #[error(transparent)]
     Image(#[from] ImageError),
     /// The name is taken, or a file cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The name of a connection is taken, or podman's connections cannot be changed.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The host has no port left.
+    #[error("No port of the host could be had for the machine's SSH server")]
+    Port {
+        /// What the system said.
+        source: io::Error,
+    },
     /// No key could be made.
     #[error("The SSH keys could not be made")]
     Key(#[from] KeyError),
@@ -160,8 +204,10 @@ impl InitError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Resources(error) => error.hints(),
+            Self::Obtain(error) => error.hints(),
             Self::Image(error) => error.hints(),
             Self::Store(error) => error.hints(),
+            Self::Connection(error) => error.hints(),
             Self::Cancelled(_) => vec!["nothing of it is left".to_owned()],
             _ => Vec::new(),
         }
@@ -170,8 +216,9 @@ impl InitError {
 
 /// What is checked and computed before anything is made.
 struct Plan {
+    image: LocalImage,
     resources: Resources,
-    kind: ImageKind,
+    contents: Image,
     description: String,
     uid: u32,
     secret: Secret,
@@ -182,9 +229,12 @@ struct Plan {
 
 /// Makes a machine.
 ///
-/// A future that is dropped makes none, or a complete one where the last step had begun.
+/// A future that is dropped makes none, or a complete one where the last step had begun. What was fetched into `cache`
+/// stays there.
 pub async fn init(
     store: &Store,
+    cache: &Cache,
+    connections: &ConnectionsFile,
     host: &Host,
     request: &InitRequest,
     reporter: &dyn InitReporter,
@@ -195,7 +245,9 @@ pub async fn init(
         }
         Ok(())
     };
-    let plan = plan(store, host, request)?;
+    let resources = check(store, connections, host, request)?;
+    let image = image::obtain(cache, &request.image, &Reporter(reporter)).await?;
+    let plan = plan(host, request, resources, image)?;
     go_on()?;
     reporter.progress(InitProgress::Image {
         description: plan.description.clone(),
@@ -206,12 +258,17 @@ pub async fn init(
         blocking(&request.name, move || store.begin(&name)).await??
     };
     go_on()?;
-    let disk = make_disk(&draft, host, request, &plan, reporter).await?;
+    let disk = disk::make(&draft, host, request, &plan, reporter).await?;
+    // What was packed has its size only now.
+    let resources = plan.resources.fit_disk(&request.wish, disk.virtual_bytes)?;
     go_on()?;
     reporter.progress(InitProgress::Completing);
     write_files(&draft, &plan, &request.name)?;
     go_on()?;
 
+    // Held until the machine's file says whose it is, so that another `init` finds another.
+    let port = store.free_ssh_port();
+    let (listener, ssh_port) = port.map_err(|source| InitError::Port { source })?;
     let config = MachineConfig {
         name: request.name.clone(),
         created: Timestamp::now(),
@@ -219,28 +276,76 @@ pub async fn init(
         user: request.user.clone(),
         uid: plan.uid,
         rootful: request.rootful,
-        image: absolute(&request.image).display().to_string(),
-        disk,
+        image: plan.image.name.clone(),
+        image_checksum: plan.image.cached.map(|checksum| checksum.to_string()),
+        disk: disk.format,
+        base: disk.base,
         sockets: draft.sockets().to_owned(),
-        resources: plan.resources,
+        ssh_port,
+        time_zone: request.time_zone.clone(),
+        swap_mib: request.swap_mib,
+        import_native_ca: request.import_native_ca,
+        vsock: request.vsock,
+        resources,
     };
-    let machine = blocking(&request.name, move || draft.commit(&config)).await??;
+    let commit = {
+        let (store, connections, scheme) = (store.clone(), connections.clone(), request.scheme);
+        move || commit(&store, &connections, draft, &config, scheme)
+    };
+    let machine = blocking(&request.name, commit).await??;
+    drop(listener);
     Ok(InitOutcome {
         machine,
         image: plan.description,
     })
 }
 
-/// The checks in podman's order, then what else can fail without leaving anything.
-fn plan(store: &Store, host: &Host, request: &InitRequest) -> Result<Plan, InitError> {
+/// Makes the draft a machine and gives it its connections: a connection that exists leads to a machine, so that comes
+/// first. Where it cannot have them the machine is removed again; a command killed in between leaves one without, and the
+/// next start completes it.
+fn commit(
+    store: &Store,
+    connections: &ConnectionsFile,
+    draft: Draft,
+    config: &MachineConfig,
+    scheme: Scheme,
+) -> Result<StoredMachine, InitError> {
+    let machine = draft.commit(config)?;
+    match pair::add(connections, config, &machine.files, scheme, None) {
+        Ok(()) => Ok(machine),
+        Err(error) => {
+            if let Err(undo) = store.edit(&config.name).and_then(EditGuard::remove) {
+                tracing::warn!(error = %undo, "the machine without connections could not be removed");
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// The checks in podman's order, as far as they need no image.
+fn check(
+    store: &Store,
+    connections: &ConnectionsFile,
+    host: &Host,
+    request: &InitRequest,
+) -> Result<Resources, InitError> {
     check_user(&request.user)?;
     store.check_free(&request.name)?;
-    let resources = Resources::settle(&request.wish, &host.resources)?;
-    let kind = machine_images::recognise(&request.image)?;
-    let image_bytes = match kind {
-        ImageKind::Empty => 0,
-        ImageKind::Disk { virtual_bytes, .. } => virtual_bytes,
-    };
+    // The pair of a machine whose `rm` was killed is in nobody's way.
+    pair::sweep(connections, |name| store.absent(name))?;
+    pair::check_free(&connections.read()?, &request.name)?;
+    Ok(Resources::settle(&request.wish, &host.resources)?)
+}
+
+/// What is left to check, and what else can fail without leaving anything.
+fn plan(
+    host: &Host,
+    request: &InitRequest,
+    resources: Resources,
+    image: LocalImage,
+) -> Result<Plan, InitError> {
+    let contents = machine_images::inspect(&image.path)?;
+    let image_bytes = contents.virtual_bytes.unwrap_or(0);
     let resources = resources.fit_disk(&request.wish, image_bytes)?;
 
     let uid = match host.user_id {
@@ -258,8 +363,9 @@ fn plan(store: &Store, host: &Host, request: &InitRequest) -> Result<Plan, InitE
     })?;
     Ok(Plan {
         resources,
-        kind,
-        description: describe(&request.image, kind),
+        contents,
+        description: describe(&image.name, contents),
+        image,
         uid,
         secret: Secret::generate()?,
         client_key,
@@ -268,58 +374,22 @@ fn plan(store: &Store, host: &Host, request: &InitRequest) -> Result<Plan, InitE
     })
 }
 
-async fn make_disk(
-    draft: &Draft,
-    host: &Host,
-    request: &InitRequest,
-    plan: &Plan,
-    reporter: &dyn InitReporter,
-) -> Result<DiskFormat, InitError> {
-    let format = match plan.kind {
-        ImageKind::Disk {
-            format: machine_images::DiskFormat::Raw,
-            ..
-        } => DiskFormat::Raw,
-        _ => DiskFormat::Qcow2,
-    };
-    let destination = draft.files().os_disk(format);
-    check_space(host, &request.image, &destination)?;
-    let reporter = CopyReporter(reporter);
-    let bytes = plan.resources.disk_bytes();
-    match machine_images::prepare(&request.image, &destination, bytes, &reporter).await {
-        Ok(_) => Ok(format),
-        Err(ImageError::Cancelled { .. }) => Err(InitError::Cancelled(request.name.clone())),
-        Err(error) => Err(error.into()),
+/// Tells of a download as a part of making the machine.
+struct Reporter<'a>(&'a dyn InitReporter);
+
+impl FetchReporter for Reporter<'_> {
+    fn progress(&self, progress: FetchProgress) {
+        self.0.progress(InitProgress::Fetching(progress));
+    }
+
+    fn stopped(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.stopped()
     }
 }
 
-/// Refuses a copy that cannot fit before its first byte. A file system without an answer is not asked again.
-fn check_space(host: &Host, image: &Path, destination: &Path) -> Result<(), ImageError> {
-    let Ok(needed) = fs::metadata(image).map(|metadata| platform::allocated_bytes(&metadata))
-    else {
-        return Ok(());
-    };
-    let directory = destination.parent().unwrap_or(destination);
-    match (host.free_bytes)(directory) {
-        Ok(free) if free < needed => Err(ImageError::Full {
-            path: destination.to_owned(),
-            needed,
-            free: Some(free),
-            source: io::ErrorKind::StorageFull.into(),
-        }),
-        _ => Ok(()),
-    }
-}
-
-struct CopyReporter<'a>(&'a dyn InitReporter);
-
-impl machine_images::Reporter for CopyReporter<'_> {
-    fn copying(&self, done: u64, total: u64) {
-        self.0.progress(InitProgress::Copying { done, total });
-    }
-
-    fn cancelled(&self) -> bool {
-        self.0.cancelled()
+impl ImageReporter for Reporter<'_> {
+    fn notice(&self, text: &str) {
+        self.0.progress(InitProgress::Notice(text.to_owned()));
     }
 }
 
@@ -345,26 +415,17 @@ fn write_files(draft: &Draft, plan: &Plan, name: &MachineName) -> Result<(), Sto
 }
 
 /// The image as a user wants to see it: where it is, what it is, how large.
-fn describe(image: &Path, kind: ImageKind) -> String {
-    match kind {
-        ImageKind::Empty => "none (a blank disk)".to_owned(),
-        ImageKind::Disk {
-            format,
-            virtual_bytes,
-        } => {
-            let format = match format {
-                machine_images::DiskFormat::Qcow2 => DiskFormat::Qcow2,
-                machine_images::DiskFormat::Raw => DiskFormat::Raw,
-            };
-            let mib = virtual_bytes.div_ceil(1 << 20);
-            format!("{} ({format}, {mib} MiB)", absolute(image).display())
-        }
-    }
-}
-
-/// The image's path, so that it still means something in another directory.
-fn absolute(image: &Path) -> PathBuf {
-    std::path::absolute(image).unwrap_or_else(|_| image.to_owned())
+fn describe(name: &str, contents: Image) -> String {
+    let Some(format) = contents.format.map(disk::stored_format) else {
+        return "none (a blank disk)".to_owned();
+    };
+    let packing = contents
+        .packing
+        .map_or_else(String::new, |packing| format!(" in {}", packing.name()));
+    let size = contents.virtual_bytes.map_or_else(String::new, |bytes| {
+        format!(", {} MiB", bytes.div_ceil(1 << 20))
+    });
+    format!("{name} ({format}{packing}{size})")
 }
 
 /// Runs what waits for locks and disks where it may.

@@ -52,7 +52,7 @@ pub fn inspect(
         ssh: SshAccess {
             identity: machine.files.ssh_client_key(),
             known_hosts: machine.files.known_hosts(),
-            port: None,
+            port: (machine.config.ssh_port != 0).then_some(machine.config.ssh_port),
             user: machine.config.user.clone(),
         },
         config: machine.config,
@@ -77,6 +77,7 @@ mod tests {
         assert_eq!(inspected.status, Status::Starting);
         assert_eq!(inspected.last_up, None);
         assert_eq!(inspected.ssh.user, "core");
+        assert_eq!(inspected.ssh.port, Some(41913));
         assert_eq!(inspected.directory, machine.files.directory());
         assert!(
             inspected

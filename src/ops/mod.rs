@@ -3,9 +3,21 @@
 //! They take typed requests, return values and tell their progress as values. Nothing here prints, asks or exits, and
 //! nothing here knows the command line.
 
+pub mod addressee;
+pub mod attend;
+pub mod connection;
+pub mod cp;
+pub mod events;
+pub mod exec;
+pub mod image;
+pub mod images;
+pub mod info;
 pub mod init;
 pub mod inspect;
 pub mod list;
+pub mod logs;
 pub mod rm;
+pub mod set;
+pub mod ssh;
 pub mod start;
 pub mod stop;

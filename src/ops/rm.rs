@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use thiserror::Error;
 
+use crate::connection::machine as pair;
+use crate::connection::{ConnectionError, ConnectionsFile};
 use crate::machine::{MachineName, Status};
 use crate::store::{MachineFiles, Store, StoreError};
+use crate::supervisor::client;
 
 /// What would be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,14 +108,22 @@ pub fn plan(
     })
 }
 
+/// What was removed, and what could not be.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// The machine is gone, its connections may still be there: the next command that changes something removes them.
+    pub connections: Option<ConnectionError>,
+}
+
 /// Removes what was planned. A machine that is not stopped is stopped first where `force` says so, else refused.
 pub async fn remove<E>(
     store: &Store,
+    connections: &ConnectionsFile,
     plan: &RemovalPlan,
     force: bool,
     probe: impl Fn(&MachineFiles) -> Status,
     stop: impl AsyncFnOnce(&MachineFiles) -> Result<(), E>,
-) -> Result<(), RemoveError>
+) -> Result<Removed, RemoveError>
 where
     E: Error + Send + Sync + 'static,
 {
@@ -132,14 +143,41 @@ where
             return Err(RemoveError::StillRunning { name, status });
         }
     }
-    let (store, owned) = (store.clone(), name.clone());
-    tokio::task::spawn_blocking(move || store.edit(&owned)?.remove())
-        .await
-        .map_err(|source| RemoveError::Lost {
-            name: name.clone(),
-            source,
-        })??;
-    Ok(())
+    client::sweep(&plan.files);
+    let work = {
+        let (store, connections) = (store.clone(), connections.clone());
+        let (name, files) = (name.clone(), plan.files.clone());
+        move || remove_now(&store, &connections, &name, &files)
+    };
+    let removed = tokio::task::spawn_blocking(work).await;
+    removed.map_err(|source| RemoveError::Lost {
+        name: name.clone(),
+        source,
+    })?
+}
+
+/// The machine first: connections that lead nowhere are swept by the next command, a machine without any is not whole.
+fn remove_now(
+    store: &Store,
+    connections: &ConnectionsFile,
+    name: &MachineName,
+    files: &MachineFiles,
+) -> Result<Removed, RemoveError> {
+    let remains = match store.edit(name)?.remove() {
+        Ok(()) => None,
+        // It is gone all the same.
+        Err(error @ StoreError::Remains { .. }) => Some(error),
+        Err(error) => return Err(error.into()),
+    };
+    let gone = || store.absent(name).is_some();
+    let unconnected = pair::remove(connections, files, gone)
+        .and_then(|()| pair::sweep(connections, |name| store.absent(name)));
+    match remains {
+        Some(error) => Err(error.into()),
+        None => Ok(Removed {
+            connections: unconnected.err(),
+        }),
+    }
 }
 
 fn refuse_running(name: &MachineName, status: &Status, force: bool) -> Result<(), RemoveError> {
@@ -192,6 +230,10 @@ mod tests {
         panic!("a stopped machine is not stopped");
     }
 
+    fn connections(bench: &Bench) -> ConnectionsFile {
+        ConnectionsFile::at(bench.root.path().join("connections.json"))
+    }
+
     fn stopped(_: &MachineFiles) -> Status {
         Status::Stopped
     }
@@ -228,11 +270,42 @@ mod tests {
                 ""
             ]
         );
-        remove(&bench.store, &plan, false, stopped, never)
-            .await
-            .unwrap();
+        remove(
+            &bench.store,
+            &connections(&bench),
+            &plan,
+            false,
+            stopped,
+            never,
+        )
+        .await
+        .unwrap();
         assert!(plan.paths.iter().all(|path| !path.exists()));
         assert_eq!(bench.hidden(), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn the_connections_go_with_the_machine() {
+        let bench = Bench::new();
+        let machine = bench.make("dev");
+        let file = connections(&bench);
+        let (config, files) = (&machine.config, &machine.files);
+        pair::add(&file, config, files, pair::Scheme::Ssh, None).unwrap();
+        let planned = plan(&bench.store, "dev", false, stopped).unwrap();
+        let removed = remove(&bench.store, &file, &planned, false, stopped, never);
+        assert!(removed.await.unwrap().connections.is_none());
+        let left = file.read().unwrap();
+        assert!(left.is_empty());
+        assert_eq!(left.default_name(), None);
+
+        // A file that cannot be read keeps no machine.
+        bench.make("dev");
+        fs::write(file.path(), "{").unwrap();
+        let planned = plan(&bench.store, "dev", false, stopped).unwrap();
+        let removed = remove(&bench.store, &file, &planned, false, stopped, never);
+        let error = removed.await.unwrap().connections.unwrap();
+        assert!(matches!(error, ConnectionError::Damaged { .. }), "{error}");
+        assert!(bench.store.names().unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -257,9 +330,16 @@ mod tests {
             assert_eq!(error.to_string(), text, "{status:?}");
             assert!(error.hints()[0].contains("machine stop dev"));
             // Started while the user thought.
-            let error = remove(&bench.store, &planned, false, probe, never)
-                .await
-                .unwrap_err();
+            let error = remove(
+                &bench.store,
+                &connections(&bench),
+                &planned,
+                false,
+                probe,
+                never,
+            )
+            .await
+            .unwrap_err();
             assert_eq!(error.to_string(), text, "{status:?}");
         }
         assert!(bench.store.find("dev").is_ok());
@@ -277,16 +357,30 @@ mod tests {
         };
         let planned = plan(&bench.store, "dev", true, probe).unwrap();
         let fails = async |_: &MachineFiles| Err(Stubborn);
-        let error = remove(&bench.store, &planned, true, probe, fails)
-            .await
-            .unwrap_err();
+        let error = remove(
+            &bench.store,
+            &connections(&bench),
+            &planned,
+            true,
+            probe,
+            fails,
+        )
+        .await
+        .unwrap_err();
         assert!(matches!(error, RemoveError::Stop { .. }));
         assert_eq!(error.source().unwrap().to_string(), "It does not stop");
 
         let lies = async |_: &MachineFiles| Ok::<(), Stubborn>(());
-        let error = remove(&bench.store, &planned, true, probe, lies)
-            .await
-            .unwrap_err();
+        let error = remove(
+            &bench.store,
+            &connections(&bench),
+            &planned,
+            true,
+            probe,
+            lies,
+        )
+        .await
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             "Machine `dev` is running after it was stopped, so it was not removed"
@@ -297,9 +391,16 @@ mod tests {
             status.set(Status::Stopped);
             Ok::<(), Stubborn>(())
         };
-        remove(&bench.store, &planned, true, probe, stops)
-            .await
-            .unwrap();
+        remove(
+            &bench.store,
+            &connections(&bench),
+            &planned,
+            true,
+            probe,
+            stops,
+        )
+        .await
+        .unwrap();
         assert!(bench.store.names().unwrap().is_empty());
     }
 
@@ -312,9 +413,16 @@ mod tests {
             assert!(plan(&bench.store, text, false, stopped).is_err());
             let planned = plan(&bench.store, text, true, stopped).unwrap();
             assert_eq!(planned.files, machine.files);
-            remove(&bench.store, &planned, true, stopped, never)
-                .await
-                .unwrap();
+            remove(
+                &bench.store,
+                &connections(&bench),
+                &planned,
+                true,
+                stopped,
+                never,
+            )
+            .await
+            .unwrap();
         }
         assert!(bench.store.names().unwrap().is_empty());
     }

@@ -106,6 +106,23 @@ impl StartError {
         }
     }
 
+    /// What happened, for programs; the words stay the same for ever.
+    pub fn code(&self) -> String {
+        let word = match self {
+            Self::Store(StoreError::NotFound { .. }) => "not-found",
+            Self::Store(_) => "unreadable",
+            Self::AlreadyRunning { .. } => "already-running",
+            Self::Busy { .. } => "busy",
+            Self::Failed { failure, .. } => return failure.code.word(),
+            Self::Stopped { .. } => "stopped",
+            Self::Interrupted { .. } | Self::LeftStarting { .. } => "interrupted",
+            Self::Spawn { .. } => "no-supervisor",
+            Self::SupervisorDied { .. } => "supervisor-died",
+            Self::Client { .. } => "supervisor-unreachable",
+        };
+        word.to_owned()
+    }
+
     /// What to do next.
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -129,32 +146,50 @@ pub struct Started {
     pub api_socket: PathBuf,
     /// True when the API socket is the rootful engine's.
     pub rootful: bool,
+    /// True when the guest was given the certificate authorities of the host.
+    pub certificates_imported: bool,
+}
+
+/// How a start is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StartOptions {
+    /// Replaces the limits of a start.
+    pub timeout: Option<Duration>,
+    /// Keep a guest running whose agent answers and whose engine does not come up, so that it can be mended.
+    pub rescue: bool,
 }
 
 /// Starts a machine and waits until it is up. Each event of the start goes to `observe`. When `interrupt` resolves
-/// first, the machine is stopped again and nothing half-started stays. `timeout` replaces the limits of a start.
+/// first, the machine is stopped again and nothing half-started stays.
 pub async fn start(
     store: &Store,
     name: &MachineName,
-    timeout: Option<Duration>,
+    options: StartOptions,
     mut observe: impl FnMut(&Stamped),
     interrupt: impl Future<Output = ()>,
 ) -> Result<Started, StartError> {
     let machine = store.load(name)?;
-    let started = Started {
-        api_socket: machine.files.api_socket(),
-        rootful: machine.config.rootful,
+    let mut certificates_imported = false;
+    let mut observe = |stamped: &Stamped| {
+        certificates_imported |= stamped.event == Event::CertificatesImported;
+        observe(stamped);
     };
     let mut attempt = Attempt {
         name,
-        timeout,
+        options,
         files: &machine.files,
         observe: &mut observe,
     };
     tokio::pin!(interrupt);
     for _ in 0..ATTEMPTS {
         match attempt.run(interrupt.as_mut()).await? {
-            Some(Event::Ready) => return Ok(started),
+            Some(Event::Ready) => {
+                return Ok(Started {
+                    api_socket: machine.files.api_socket(),
+                    rootful: machine.config.rootful,
+                    certificates_imported,
+                });
+            }
             Some(Event::Failed(failure)) => {
                 let name = name.clone();
                 return Err(StartError::Failed { name, failure });
@@ -170,7 +205,7 @@ pub async fn start(
 /// One look at the machine and what follows from it.
 struct Attempt<'a, O> {
     name: &'a MachineName,
-    timeout: Option<Duration>,
+    options: StartOptions,
     files: &'a MachineFiles,
     observe: &'a mut O,
 }
@@ -213,13 +248,13 @@ impl<O: FnMut(&Stamped)> Attempt<'_, O> {
         interrupt: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Option<Event>, StartError> {
         let name = self.name;
-        let spawned = Supervisor::spawn(name, self.timeout, &self.files.supervisor_log());
+        let spawned = Supervisor::spawn(name, self.options, &self.files.supervisor_log());
         let spawned = spawned.map_err(|source| StartError::Spawn {
             name: name.clone(),
             source,
         });
         let mut supervisor = spawned?;
-        tokio::select! {
+        let ended = tokio::select! {
             ended = supervisor.follow(self.observe) => {
                 ended.map(Some).ok_or_else(|| supervisor.died(name))
             }
@@ -228,7 +263,11 @@ impl<O: FnMut(&Stamped)> Attempt<'_, O> {
                 supervisor.follow(self.observe).await;
                 Err(StartError::Interrupted { name: name.clone() })
             }
+        };
+        if !matches!(ended, Ok(Some(Event::Ready))) {
+            supervisor.gone().await;
         }
+        ended
     }
 
     fn client_error(&self, source: ClientError) -> StartError {
@@ -275,7 +314,7 @@ struct Supervisor {
 impl Supervisor {
     fn spawn(
         name: &MachineName,
-        timeout: Option<Duration>,
+        options: StartOptions,
         log: &std::path::Path,
     ) -> std::io::Result<Self> {
         set_aside_overgrown(log);
@@ -285,8 +324,11 @@ impl Supervisor {
             .open(log)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("supervise");
-        if let Some(timeout) = timeout {
+        if let Some(timeout) = options.timeout {
             command.arg(format!("--timeout={}s", timeout.as_secs()));
+        }
+        if options.rescue {
+            command.arg("--rescue");
         }
         command
             .arg(name.as_str())
@@ -323,6 +365,14 @@ impl Supervisor {
             }
         }
         None
+    }
+
+    /// Waits until the process has ended, which closes its end of the pipe: only then may the machine be started again
+    /// or removed.
+    async fn gone(&mut self) {
+        let ended = async { while self.next().await.is_some() {} };
+        // One that lingers is found by the next command.
+        let _ = tokio::time::timeout(deadlines::SUPERVISOR_EXIT.limit, ended).await;
     }
 
     /// Asks the supervisor to stop; one that does not serve its socket yet gets the signal.

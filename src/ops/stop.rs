@@ -2,7 +2,7 @@
 
 use crate::machine::deadlines;
 use crate::machine::name::MachineName;
-use crate::ops::start::{StartError, start};
+use crate::ops::start::{StartError, StartOptions, start};
 use crate::store::{MachineFiles, Store};
 use crate::supervisor::client::{self, ClientError};
 use crate::supervisor::control::Reply;
@@ -75,7 +75,8 @@ pub async fn stop(
         .await
         .map_err(client_error)?;
     if connection.is_none() && client::survivor(files).is_some() {
-        match start(store, name, None, |_| (), std::future::pending()).await {
+        let options = StartOptions::default();
+        match start(store, name, options, |_| (), std::future::pending()).await {
             // A VM that is up, or that went down under our eyes.
             Ok(_) | Err(StartError::AlreadyRunning { .. } | StartError::Stopped { .. }) => {}
             Err(source) => {
@@ -90,6 +91,7 @@ pub async fn stop(
             .map_err(client_error)?;
     }
     let Some(mut connection) = connection else {
+        client::sweep(files);
         return Ok(());
     };
     connection.stop(force).await.map_err(client_error)?;

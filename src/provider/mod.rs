@@ -9,7 +9,8 @@
 //! - **Order.** [`Provider::resolve`], then [`Provider::launch`] with what it returned. [`Provider::attach`] needs
 //!   neither: it takes over a VM that another supervisor left behind.
 //! - **Ownership.** The VM outlives its handle and its supervisor. Dropping a [`Vm`] ends no VM; it only lets go of it,
-//!   so that the next supervisor can attach. At most one handle of a VM is held at a time.
+//!   so that the next supervisor can attach. At most one handle of a VM is held at a time. Its helpers live as long as
+//!   the VM does, and are ended when it has.
 //! - **Events.** Sent in the order in which they happened. [`VmEvent::Exited`] is sent once, and nothing after it.
 //!   No other event is sure to come: a VM that is killed only exits, and a guest that closes and opens a carrier
 //!   quickly may show as a second [`VmEvent::CarrierOpened`] alone. The state at the time of `attach` is sent as
@@ -32,9 +33,11 @@ use machine_host::process::ProcessIdentity;
 pub use error::ProviderError;
 pub use plan::{
     Accelerator, Capabilities, CarrierKind, Egress, FirstBootChannel, LaunchPlan, ResolveRequest,
-    Resolved, VmPaths,
+    Resolved, StockImages, VmPaths, VsockWay,
 };
-pub use vm::{ExitReason, LinkIo, LinkStream, PauseReason, Progress, Vm, VmEvent, VmEvents};
+pub use vm::{
+    ExitReason, LinkIo, LinkStream, PauseReason, Progress, Vm, VmEvent, VmEvents, VsockDevice,
+};
 
 use crate::machine::ProviderKind;
 
@@ -60,11 +63,13 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
         events: VmEvents,
     ) -> Result<Box<dyn Vm>, ProviderError>;
 
-    /// Takes over the VM that runs as `identity` and was launched with these paths.
+    /// Takes over the VM that runs as `identity` and was launched with these paths, with the [helpers](Vm::helpers) that
+    /// it had.
     async fn attach(
         &self,
         paths: &VmPaths,
         identity: &ProcessIdentity,
+        helpers: &[ProcessIdentity],
         events: VmEvents,
     ) -> Result<Box<dyn Vm>, ProviderError>;
 }

@@ -1,10 +1,11 @@
 //! What a provider offers, and what it is told: plain data.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::DiskFormat;
+use crate::machine::{DiskFormat, Vsock};
 
 /// What the VMs of a provider can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,10 +14,16 @@ pub struct Capabilities {
     pub carriers: &'static [CarrierKind],
     /// The formats that the OS disk may have, best first.
     pub disk_formats: &'static [DiskFormat],
+    /// How a stream of Fedora CoreOS calls the images for it: the platform, and the formats, best first.
+    pub stock_images: StockImages,
+    /// Whether the OS disk may be a qcow2 that lies over an image.
+    pub can_layer_disks: bool,
     /// How Ignition gets its configuration at the first boot.
     pub first_boot: FirstBootChannel,
     /// How the guest reaches the network, best first.
     pub egress: &'static [Egress],
+    /// The address by which a guest reaches what listens on the host's loopback, where it can.
+    pub host_loopback: Option<Ipv4Addr>,
     /// Whether the agent and the parameters of the boot come on a seed disk.
     pub needs_seed: bool,
     /// Whether the journal of a failed first boot is written to a file of the host.
@@ -29,9 +36,22 @@ pub struct Capabilities {
     pub can_suspend: bool,
 }
 
+/// The images of a stream that a provider takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StockImages {
+    /// The name of the platform.
+    pub platform: &'static str,
+    /// How podman's images in registries call the kind of disk.
+    pub disktype: &'static str,
+    /// The formats that are unpacked to a disk of one of the provider's formats.
+    pub formats: &'static [&'static str],
+}
+
 /// A way to carry bytes between host and guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CarrierKind {
+    /// A vsock, by the host's kernel or by a program of its own.
+    Vsock,
     /// A named virtio-serial port.
     VirtioSerial,
 }
@@ -89,6 +109,8 @@ pub struct ResolveRequest {
     pub cache: PathBuf,
     /// Directories that are searched for programs before `PATH`.
     pub program_directories: Vec<PathBuf>,
+    /// The vsock that the machine is to have.
+    pub vsock: Vsock,
 }
 
 /// What was found on the host.
@@ -102,8 +124,19 @@ pub struct Resolved {
     pub accelerator: Accelerator,
     /// The firmware, where the program does not bring its own.
     pub firmware: Option<PathBuf>,
+    /// The guest's vsock device, if it is to have one.
+    pub vsock: Option<VsockWay>,
     /// What the user should know, each a sentence.
     pub warnings: Vec<String>,
+}
+
+/// Who is the guest's vsock device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VsockWay {
+    /// The host's kernel. The guest dials a port of the host.
+    Kernel,
+    /// This program. What the guest dials arrives at unix sockets, see [`VmPaths::vsock_socket`].
+    Program(PathBuf),
 }
 
 /// All that makes up one run of a VM.
@@ -119,6 +152,8 @@ pub struct LaunchPlan {
     pub os_disk: PathBuf,
     /// Its format. Never found out from the content: the guest writes that.
     pub os_disk_format: DiskFormat,
+    /// The image that the disk lies over, and its format.
+    pub os_base: Option<(PathBuf, DiskFormat)>,
     /// The seed disk, attached read-only.
     pub seed: Option<PathBuf>,
     /// The Ignition configuration.
@@ -138,6 +173,13 @@ pub struct VmPaths {
     pub control_socket: PathBuf,
     /// The socket of the link.
     pub link_socket: PathBuf,
+    /// The stem of the sockets of a vsock by a program: `STEM_PORT` is where connections arrive that the guest makes
+    /// to a port of its host.
+    pub vsock_socket: PathBuf,
+    /// The socket between the hypervisor and that program.
+    pub vsock_device_socket: PathBuf,
+    /// What that program writes to its standard error. Appended to.
+    pub vsock_log: PathBuf,
     /// The guest's console. Emptied by the launch.
     pub console_log: PathBuf,
     /// What the VM's program writes to its standard error. Appended to.

@@ -28,6 +28,12 @@ pub trait Vm: Send + Sync + fmt::Debug {
     /// The process that is the VM; kept on disk to find it again.
     fn identity(&self) -> &ProcessIdentity;
 
+    /// The processes beside it that belong to it; kept on disk as well, to end those that outlive it.
+    fn helpers(&self) -> Vec<ProcessIdentity>;
+
+    /// The guest's vsock device. Not known for a VM that was attached to.
+    fn vsock(&self) -> Option<VsockDevice>;
+
     /// Connects to the host's end of the best carrier that needs no further help. The stream is there at once, whether
     /// or not a guest listens. A carrier takes one client: the stream of before must have been dropped, and what the
     /// guest sent to it last may arrive here.
@@ -48,6 +54,18 @@ pub trait Vm: Send + Sync + fmt::Debug {
     /// What the guest has done so far, to tell a slow boot from a stuck one. It costs a request, so it is asked for
     /// only when a deadline is about to run out.
     async fn progress(&self) -> Result<Progress, ProviderError>;
+}
+
+/// A guest's vsock device, as far as its other end on the host depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VsockDevice {
+    /// The kernel's: the guest calls from this context id.
+    Kernel {
+        /// The context id.
+        cid: u32,
+    },
+    /// A program's: the guest's calls arrive at unix sockets.
+    Program,
 }
 
 /// Counters that only grow while the guest does something.
@@ -84,6 +102,8 @@ pub enum VmEvent {
     CarrierOpened,
     /// That program closed it, or ended.
     CarrierClosed,
+    /// Something that the user should know, though the VM goes on: one sentence.
+    Warning(String),
     /// The guest's kernel panicked. The hypervisor ends the VM.
     Panicked,
     /// The VM has ended.

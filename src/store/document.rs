@@ -1,7 +1,9 @@
 //! `machine.toml` and `last-up`: from text and to text.
 //!
 //! The format is `MAJOR.MINOR`. A newer minor adds keys that an older program may pass over, so it is read; a newer
-//! major changes meaning, so it is refused. Nothing rewrites `machine.toml`, so keys of a newer program survive.
+//! major changes meaning, so it is refused. A change touches the keys whose values change and nothing else, so comments
+//! and unknown keys survive; a document of a newer minor is not changed at all, for it may hold what follows from the
+//! changed value.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +17,7 @@ use super::{CorruptReason, MachineFiles, StoreError};
 use crate::machine::{MachineConfig, MachineName};
 
 /// The format that is written.
-const FORMAT: Format = Format { major: 1, minor: 0 };
+const FORMAT: Format = Format { major: 1, minor: 3 };
 
 /// The version of a document's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +64,7 @@ pub(super) fn parse(
     let format = Format::parse(&header.format)
         .ok_or_else(|| corrupt(CorruptReason::Format(header.format.clone())))?;
     if format.major > FORMAT.major {
-        return Err(StoreError::Newer {
-            name: name.clone(),
-            path: path.to_owned(),
-            found: format.to_string(),
-            supported: FORMAT.to_string(),
-        });
+        return Err(newer(name, path, format));
     }
     let config: MachineConfig = toml::from_str(text).map_err(|error| corrupt(error.into()))?;
     config.check().map_err(|error| corrupt(error.into()))?;
@@ -76,14 +73,68 @@ pub(super) fn parse(
 
 /// Writes `machine.toml`.
 pub(super) fn render(config: &MachineConfig) -> Result<String, StoreError> {
-    let body = toml::to_string(config)
-        // All else in it is text and numbers.
-        .map_err(|_| StoreError::NotUnicode(config.sockets.clone()))?;
+    let body = body(config)?;
     Ok(format!(
         "# What was asked for when this machine was made. Memory is in MiB, the disk in GiB.\n\
-         # Edit it while the machine is stopped; `name`, `disk` and `sockets` have to stay.\n\
+         # Edit it while the machine is stopped; `name`, `disk`, `base` and `sockets` have to stay.\n\
          format = \"{FORMAT}\"\n{body}"
     ))
+}
+
+fn body(config: &MachineConfig) -> Result<String, StoreError> {
+    // All else in it is text and numbers.
+    toml::to_string(config).map_err(|_| StoreError::NotUnicode(config.sockets.clone()))
+}
+
+/// Changes what differs between the document `old` and `config`, and leaves everything else as it is.
+pub(super) fn amend(
+    name: &MachineName,
+    path: &Path,
+    old: &[u8],
+    config: &MachineConfig,
+) -> Result<String, StoreError> {
+    let corrupt = |reason| StoreError::corrupt(name, path, reason);
+    let text = std::str::from_utf8(old).map_err(|_| corrupt(CorruptReason::NotText))?;
+    let header: Header = toml::from_str(text).map_err(|error| corrupt(error.into()))?;
+    let format = Format::parse(&header.format)
+        .ok_or_else(|| corrupt(CorruptReason::Format(header.format.clone())))?;
+    if (format.major, format.minor) > (FORMAT.major, FORMAT.minor) {
+        return Err(newer(name, path, format));
+    }
+    let mut document: toml_edit::DocumentMut = text
+        .parse()
+        .map_err(|error: toml_edit::TomlError| corrupt(error.into()))?;
+    let wanted: toml_edit::DocumentMut = body(config)?
+        .parse()
+        .map_err(|error: toml_edit::TomlError| corrupt(error.into()))?;
+    merge(document.as_table_mut(), wanted.as_table());
+    document["format"] = toml_edit::value(FORMAT.to_string());
+    Ok(document.to_string())
+}
+
+fn merge(into: &mut toml_edit::Table, from: &toml_edit::Table) {
+    for (key, item) in from {
+        match (into.get_mut(key), item) {
+            (Some(toml_edit::Item::Table(old)), toml_edit::Item::Table(new)) => merge(old, new),
+            (Some(toml_edit::Item::Value(old)), toml_edit::Item::Value(new)) => {
+                let decor = old.decor().clone();
+                *old = new.clone();
+                *old.decor_mut() = decor;
+            }
+            (_, new) => {
+                into.insert(key, new.clone());
+            }
+        }
+    }
+}
+
+fn newer(name: &MachineName, path: &Path, format: Format) -> StoreError {
+    StoreError::Newer {
+        name: name.clone(),
+        path: path.to_owned(),
+        found: format.to_string(),
+        supported: FORMAT.to_string(),
+    }
 }
 
 /// Notes when a machine was last up. It is its supervisor's to write, who holds the run lock; the time is history and
@@ -138,15 +189,62 @@ mod tests {
     fn what_is_written_is_the_golden_file_and_is_read_back() {
         let config = config("dev", "/m/dev");
         let text = render(&config).unwrap();
-        assert_eq!(text, golden("machine-1.0.toml"));
+        assert_eq!(text, golden("machine-1.3.toml"));
         assert_eq!(read(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn the_first_format_is_read_with_what_came_later_at_its_default() {
+        let first = read(&golden("machine-1.0.toml")).unwrap();
+        let expected = MachineConfig {
+            ssh_port: 0,
+            ..config("dev", "/m/dev")
+        };
+        assert_eq!(first, expected);
+        for later in ["machine-1.1.toml", "machine-1.2.toml"] {
+            assert_eq!(read(&golden(later)).unwrap(), config("dev", "/m/dev"));
+        }
+    }
+
+    #[test]
+    fn a_change_leaves_comments_and_unknown_keys() {
+        let old = golden("machine-1.0.toml")
+            .replace("cpus = 2", "cpus = 2 # enough")
+            .replace("[resources]", "mine = [1, 2]\n\n[resources]")
+            + "\n[else]\nkey = \"kept\"\n";
+        let mut wanted = read(&old).unwrap();
+        wanted.resources.cpus = 4;
+        wanted.rootful = true;
+        let new = amend(&name("dev"), Path::new(PATH), old.as_bytes(), &wanted).unwrap();
+        assert_eq!(read(&new).unwrap(), wanted);
+        for kept in [
+            "cpus = 4 # enough",
+            "mine = [1, 2]",
+            "[else]\nkey = \"kept\"",
+            "# Edit it while",
+            "rootful = true",
+            "format = \"1.3\"",
+        ] {
+            assert!(new.contains(kept), "{kept}: {new}");
+        }
+    }
+
+    #[test]
+    fn a_newer_minor_is_not_changed() {
+        let old = golden("newer-minor.toml");
+        let config = read(&old).unwrap();
+        let error = amend(&name("dev"), Path::new(PATH), old.as_bytes(), &config).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { .. }), "{error}");
     }
 
     #[test]
     fn a_newer_minor_with_unknown_keys_is_read() {
         let text = golden("newer-minor.toml");
         assert!(text.contains("format = \"1.7\"") && text.contains("[future]"));
-        assert_eq!(read(&text).unwrap(), config("dev", "/m/dev"));
+        assert_eq!(
+            read(&text).unwrap().resources,
+            config("dev", "/m/dev").resources
+        );
     }
 
     #[test]
@@ -154,7 +252,7 @@ mod tests {
         assert_eq!(
             read(&golden("newer-major.toml")).unwrap_err().to_string(),
             "Machine `dev` was made by a newer version of this program: \
-             `/m/dev/machine.toml` has format 2.0, this version reads 1.0"
+             `/m/dev/machine.toml` has format 2.0, this version reads 1.3"
         );
     }
 

@@ -3,12 +3,13 @@
 use std::io;
 
 use fs_err as fs;
+use machine_host::atomic::{self, Access};
 use machine_host::lock::{FileLock, LockError};
 
 use super::draft::{random, testing_pause};
 use super::layout::Unfinished;
-use super::{MachineFiles, Store, StoreError, leftovers, sync_directory};
-use crate::machine::{MachineName, deadlines};
+use super::{MachineFiles, Store, StoreError, document, leftovers, sync_directory};
+use crate::machine::{MachineConfig, MachineName, deadlines};
 
 /// The right to change the files of one machine. Others wait for it, so it is held for a change of files only, never
 /// while a guest boots or a user thinks.
@@ -51,6 +52,39 @@ impl EditGuard {
         &self.files
     }
 
+    /// Keeps the machine from being started for as long as the lock lives; `None` where a supervisor has it already.
+    ///
+    /// For changes that a VM must not run under, such as that of its disk.
+    pub fn keep_stopped(&self) -> Result<Option<FileLock>, StoreError> {
+        FileLock::try_acquire(&self.files.run_lock()).map_err(|source| StoreError::Lock { source })
+    }
+
+    /// Changes what the machine is asked to be, and returns it with the change. Comments and keys that this program does
+    /// not know stay. Nothing is written where `change` leaves it as it is, or fails.
+    pub fn update<E: From<StoreError>>(
+        &self,
+        change: impl FnOnce(&mut MachineConfig) -> Result<(), E>,
+    ) -> Result<MachineConfig, E> {
+        let path = self.files.config();
+        let old = self.store.load(&self.name)?.config;
+        let mut config = old.clone();
+        change(&mut config)?;
+        config
+            .check()
+            .map_err(|error| StoreError::corrupt(&self.name, &path, error.into()))?;
+        if config != old {
+            let text = fs::read(&path).map_err(|source| StoreError::Read { source })?;
+            let text = document::amend(&self.name, &path, &text, &config)?;
+            atomic::write(&path, text.as_bytes(), Access::Private).map_err(|source| {
+                StoreError::Write {
+                    name: self.name.clone(),
+                    source,
+                }
+            })?;
+        }
+        Ok(config)
+    }
+
     /// Removes the machine with all its files. One rename decides it; the deletion after that is finished by the next
     /// command that changes something, should this one be killed.
     ///
@@ -58,11 +92,9 @@ impl EditGuard {
     pub fn remove(self) -> Result<(), StoreError> {
         let store_lock = self.store.lock()?;
         leftovers::tidy(leftovers::clear(&self.store).map(drop));
-        let run_lock = FileLock::try_acquire(&self.files.run_lock())
-            .map_err(|source| StoreError::Lock { source })?
-            .ok_or_else(|| StoreError::InUse {
-                name: self.name.clone(),
-            })?;
+        let run_lock = self.keep_stopped()?.ok_or_else(|| StoreError::InUse {
+            name: self.name.clone(),
+        })?;
         let locks = (run_lock, self.lock);
         let name = self.name;
         let entry = Unfinished::removed_entry(&name, random(&name)?);
@@ -103,7 +135,7 @@ fn rename_unlocked(files: &MachineFiles, removed: &std::path::Path) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Bench, name, open};
-    use super::super::{Store, document, layout};
+    use super::super::{Store, layout};
     use super::*;
 
     #[test]
@@ -120,6 +152,33 @@ mod tests {
             Err(StoreError::NotFound { .. })
         ));
         bench.make("dev");
+    }
+
+    #[test]
+    fn a_change_is_kept_and_a_failed_one_is_not() {
+        let bench = Bench::new();
+        let machine = bench.make("dev");
+        let guard = bench.store.edit(&name("dev")).unwrap();
+        let changed = guard
+            .update::<StoreError>(|config| {
+                config.rootful = true;
+                Ok(())
+            })
+            .unwrap();
+        assert!(changed.rootful);
+        assert_eq!(bench.store.load(&name("dev")).unwrap().config, changed);
+        let refused = guard.update(|config| {
+            config.rootful = false;
+            Err(StoreError::not_found("x"))
+        });
+        assert!(refused.is_err());
+        let nonsense = guard.update::<StoreError>(|config| {
+            config.resources.cpus = 0;
+            Ok(())
+        });
+        assert!(nonsense.is_err());
+        assert_eq!(bench.store.load(&name("dev")).unwrap().config, changed);
+        drop(machine);
     }
 
     #[test]

@@ -141,6 +141,9 @@ pub enum CorruptReason {
     /// No TOML, or a value that is missing or of another kind.
     #[error("The file does not parse")]
     Parse(#[from] toml::de::Error),
+    /// No TOML to the editor that keeps comments.
+    #[error("The file cannot be edited")]
+    Edit(#[from] toml_edit::TomlError),
     /// The format is not `MAJOR.MINOR`.
     #[error("The file's format `{0}` is not two numbers with a dot between")]
     Format(String),

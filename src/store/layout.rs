@@ -12,6 +12,7 @@
 
 use std::path::{Path, PathBuf};
 
+use machine_host::directories::Directories;
 use sha2::{Digest, Sha256};
 
 use crate::machine::{DiskFormat, MachineName};
@@ -24,6 +25,16 @@ pub const LONGEST_SOCKET_PATH: usize = 103;
 pub const LONGEST_SOCKET_NAME: usize = 24;
 /// What was asked for; its presence makes the directory a complete machine.
 pub const CONFIG: &str = "machine.toml";
+
+/// The directory of all machines.
+pub fn machines(directories: &Directories) -> PathBuf {
+    directories.data.join("machines")
+}
+
+/// The directory of images.
+pub fn images(directories: &Directories) -> PathBuf {
+    directories.data.join("images")
+}
 
 /// The files of one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +79,14 @@ impl MachineFiles {
         })
     }
 
+    /// The image that the disk lies over: a second name of the one in the cache.
+    pub fn base_disk(&self, format: DiskFormat) -> PathBuf {
+        self.directory.join(match format {
+            DiskFormat::Qcow2 => "base.qcow2",
+            DiskFormat::Raw => "base.raw",
+        })
+    }
+
     /// The directory of the SSH keys (0700).
     pub fn ssh_directory(&self) -> PathBuf {
         self.directory.join("ssh")
@@ -92,6 +111,8 @@ impl MachineFiles {
         known_hosts = "ssh/known_hosts";
         /// What happened, as JSON lines.
         events = "events.jsonl";
+        /// What happened before that file was begun.
+        old_events = "events.jsonl.old";
         /// What the guest printed on its console.
         console_log = "console.log";
         /// The journal of a first boot that failed inside the initramfs.
@@ -104,6 +125,8 @@ impl MachineFiles {
         edit_lock = "edit.lock";
         /// Held by the supervisor for life.
         run_lock = "run.lock";
+        /// What the program printed that is the guest's vsock device.
+        vsock_log = "vsock.log";
         /// The VM process, to find one that outlived its supervisor.
         vm_record = "vm.json";
         /// When the machine was last up.
@@ -113,21 +136,36 @@ impl MachineFiles {
     files! { sockets:
         /// The supervisor's control socket.
         control_socket = "control.sock";
-        /// The engine's API.
+        /// The API of the machine's engine: that of its mode.
         api_socket = "podman.sock";
+        /// The API of root's engine, whatever the mode.
+        rootful_socket = "rootful.podman.sock";
+        /// The API of the user's engine, whatever the mode.
+        rootless_socket = "rootless.podman.sock";
         /// QEMU's monitor.
         qmp_socket = "qmp.sock";
         /// The host's end of the carrier to the agent.
         link_socket = "link.sock";
+        /// The stem of a vsock device's sockets: the program behind it adds the port.
+        vsock_socket = "vsock.sock";
+        /// The host's end of the vsock to the agent, under [`VSOCK_PORT`](machine_protocol::boot::VSOCK_PORT).
+        vsock_link_socket = "vsock.sock_1024";
+        /// Between the hypervisor and the vsock device's program.
+        vsock_device_socket = "vhost-vsock.sock";
     }
 
     /// All sockets.
-    pub fn all_sockets(&self) -> [PathBuf; 4] {
+    pub fn all_sockets(&self) -> [PathBuf; 9] {
         [
             self.control_socket(),
             self.api_socket(),
+            self.rootful_socket(),
+            self.rootless_socket(),
             self.qmp_socket(),
             self.link_socket(),
+            self.vsock_socket(),
+            self.vsock_link_socket(),
+            self.vsock_device_socket(),
         ]
     }
 }

@@ -17,6 +17,7 @@ mod error;
 mod killed;
 pub mod layout;
 mod leftovers;
+mod ssh_ports;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -66,10 +67,15 @@ impl Store {
     pub fn open(directories: &Directories) -> Self {
         Self {
             places: Places {
-                machines: directories.data.join("machines"),
+                machines: layout::machines(directories),
                 short_sockets: directories.short_sockets.clone(),
             },
         }
+    }
+
+    /// The directory that holds the machines' own. It may be missing before the first is made.
+    pub fn directory(&self) -> &Path {
+        &self.places.machines
     }
 
     /// The names of all machines, sorted.
@@ -154,15 +160,22 @@ impl Store {
         match self.load(name) {
             Ok(machine) => Ok(machine.files),
             Err(error @ StoreError::NotFound { .. }) => Err(error),
-            Err(_) => {
-                let directory = self.places.machine(name);
-                let sockets = self
-                    .places
-                    .sockets(name)
-                    .unwrap_or_else(|_| directory.clone());
-                Ok(MachineFiles::new(directory, sockets))
-            }
+            Err(_) => Ok(self.likely_files(name)),
         }
+    }
+
+    /// The files that a machine of this name had, where there certainly is none now. Without the directory of all
+    /// machines nothing is certain: its file system may not be mounted.
+    pub fn absent(&self, name: &MachineName) -> Option<MachineFiles> {
+        let gone = matches!(self.exists(name), Ok(false)) && self.places.machines.is_dir();
+        gone.then(|| self.likely_files(name))
+    }
+
+    /// The files of a machine whose own word on its sockets is not known.
+    fn likely_files(&self, name: &MachineName) -> MachineFiles {
+        let directory = self.places.machine(name);
+        let sockets = self.places.sockets(name);
+        MachineFiles::new(directory.clone(), sockets.unwrap_or(directory))
     }
 
     /// Begins a machine. Nothing shows until [`Draft::commit`]; a draft that is dropped leaves nothing.

@@ -6,6 +6,7 @@ use machine_host::directories::Directories;
 use tempfile::TempDir;
 
 use super::{MachineFiles, Store, StoredMachine};
+use crate::machine::config::LOCAL_TIME_ZONE;
 use crate::machine::{DiskFormat, MachineConfig, MachineName, ProviderKind, Resources};
 
 /// A store in a directory of its own.
@@ -19,6 +20,10 @@ impl Bench {
         let root = TempDir::with_prefix("m").unwrap();
         let store = open(root.path());
         Self { store, root }
+    }
+
+    pub(crate) fn directories(&self) -> Directories {
+        directories(self.root.path())
     }
 
     pub(crate) fn make(&self, text: &str) -> StoredMachine {
@@ -42,12 +47,16 @@ impl Bench {
 }
 
 pub(crate) fn open(root: &Path) -> Store {
-    Store::open(&Directories {
+    Store::open(&directories(root))
+}
+
+fn directories(root: &Path) -> Directories {
+    Directories {
         data: root.join("d"),
         config_file: root.join("config.toml"),
         short_sockets: root.join("s"),
         home: root.to_owned(),
-    })
+    }
 }
 
 pub(crate) fn make(store: &Store, text: &str) -> StoredMachine {
@@ -71,7 +80,14 @@ pub(crate) fn config(text: &str, sockets: &str) -> MachineConfig {
         rootful: false,
         image: "/images/guest.qcow2".to_owned(),
         disk: DiskFormat::Qcow2,
+        base: None,
+        image_checksum: None,
         sockets: sockets.into(),
+        ssh_port: 41913,
+        time_zone: LOCAL_TIME_ZONE.to_owned(),
+        swap_mib: 0,
+        import_native_ca: false,
+        vsock: crate::machine::Vsock::Auto,
         resources: Resources {
             cpus: 2,
             memory_mib: 2048,

@@ -2,19 +2,28 @@
 //!
 //! It runs beside the owner task, so that a stop is heard while an accelerator is probed, and reports each step to it.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use machine_host::atomic::{self, Access};
 use machine_host::facts::{self, Architecture};
+use machine_images::ImageKind;
 use machine_protocol::boot::{BootParameters, Carrier, VIRTIO_SERIAL_PORT};
 use machine_protocol::secret::Secret;
 use tokio::sync::mpsc;
 
-use super::events::{Failure, Phase};
+use super::events::{Code, Failure, Phase};
 use super::record::VmRecord;
+use super::ssh_port::{self, SshPort};
+use super::vsock::Waiting;
+use crate::connection::ConnectionsFile;
+use crate::hostfacts::{self, Host};
+use crate::link::VsockEnd;
+use crate::machine::DiskFormat;
 use crate::machine::config::MachineConfig;
 use crate::provider::{LaunchPlan, Provider, ProviderError, ResolveRequest, Vm, VmEvents, VmPaths};
+use crate::store::Store;
 use crate::store::layout::MachineFiles;
 
 /// What the boot task reports.
@@ -23,12 +32,18 @@ pub(super) enum BootReport {
     Entered(Phase),
     /// Something the user should know.
     Warning(String),
+    /// There is a port for SSH.
+    SshPort(SshPort),
     /// There is a VM; the task has ended.
     Launched {
         /// Its handle.
         vm: Box<dyn Vm>,
+        /// Where its guest calls by vsock.
+        vsock: Option<VsockEnd>,
         /// True when its instructions are, or may be, emulated.
         emulated: bool,
+        /// True when it outlived an earlier supervisor.
+        adopted: bool,
     },
     /// There is none; the task has ended.
     Failed(Failure),
@@ -42,6 +57,8 @@ pub(super) struct Boot {
     pub(super) accelerator_cache: PathBuf,
     pub(super) secret: Secret,
     pub(super) build: String,
+    pub(super) store: Store,
+    pub(super) connections: ConnectionsFile,
 }
 
 impl Boot {
@@ -53,7 +70,7 @@ impl Boot {
         reports: mpsc::UnboundedSender<BootReport>,
     ) {
         let last = match self.bring_up(&*provider, events, &reports).await {
-            Ok((vm, emulated)) => BootReport::Launched { vm, emulated },
+            Ok(launched) => launched,
             Err(failure) => BootReport::Failed(failure),
         };
         // The owner task is gone when the receiver is; then nobody needs the report.
@@ -65,10 +82,20 @@ impl Boot {
         provider: &dyn Provider,
         events: VmEvents,
         reports: &mpsc::UnboundedSender<BootReport>,
-    ) -> Result<(Box<dyn Vm>, bool), Failure> {
+    ) -> Result<BootReport, Failure> {
         let report = |report| {
             let _ = reports.send(report);
         };
+        let boot = self.clone();
+        let port = tokio::task::spawn_blocking(move || {
+            ssh_port::claim(&boot.store, &boot.connections, &boot.config)
+        });
+        match port.await {
+            Ok(Ok(port)) => report(BootReport::SshPort(port)),
+            // A machine without SSH is worth having.
+            Ok(Err(failure)) => report(BootReport::Warning(failure.in_a_line())),
+            Err(error) => return Err(Failure::new("No port for SSH").because(error.to_string())),
+        }
         let plan = self.plan();
         if let Some(record) =
             VmRecord::read(&self.files.vm_record()).filter(|record| record.process.is_alive())
@@ -76,44 +103,85 @@ impl Boot {
             report(BootReport::Warning(
                 "the machine was running without a supervisor and is taken over".to_owned(),
             ));
-            let attached = provider.attach(&plan.paths, &record.process, events).await;
+            let attached = provider
+                .attach(&plan.paths, &record.process, &record.helpers, events)
+                .await;
+            let vsock = record.vsock.map(|vsock| vsock.reopen(&self.files));
+            let vsock = vsock.transpose().unwrap_or_else(|error| {
+                report(BootReport::Warning(format!(
+                    "the machine goes on without vsock, over virtio-serial: {error}"
+                )));
+                None
+            });
             // What runs its instructions was decided by another supervisor: the longer deadlines are safe.
             return attached
-                .map(|vm| (vm, true))
+                .map(|vm| BootReport::Launched {
+                    vm,
+                    vsock,
+                    emulated: true,
+                    adopted: true,
+                })
                 .map_err(|error| provider_failure(&error));
         }
+        VmRecord::sweep(&self.files.vm_record());
         report(BootReport::Entered(Phase::Resolve));
+        check_disk(&self.config, &self.files)?;
+        let host = Host::of_this_process();
         let request = ResolveRequest {
             cache: self.accelerator_cache.clone(),
-            program_directories: Vec::new(),
+            program_directories: host.program_directories(&hostfacts::environment),
+            vsock: self.config.vsock,
         };
-        let resolved = provider
+        let mut resolved = provider
             .resolve(&request)
             .await
             .map_err(|error| provider_failure(&error))?;
         for warning in &resolved.warnings {
             report(BootReport::Warning(warning.clone()));
         }
+        let waiting = resolved.vsock.as_ref().map(Waiting::open).transpose();
+        let waiting = waiting.unwrap_or_else(|error| {
+            report(BootReport::Warning(format!(
+                "the machine goes without vsock, over virtio-serial: {error}"
+            )));
+            resolved.vsock = None;
+            None
+        });
         report(BootReport::Entered(Phase::Seed));
+        let vsock = waiting.as_ref().map(Waiting::carrier);
         let seed = self.clone();
-        let written = tokio::task::spawn_blocking(move || seed.write_seed()).await;
-        written.map_err(|error| {
-            Failure::new("The seed disk cannot be made").because(error.to_string())
+        let loopback = provider.capabilities().host_loopback;
+        let written =
+            tokio::task::spawn_blocking(move || seed.write_seed(&host, loopback, vsock)).await;
+        let warnings = written.map_err(|error| {
+            Failure::new("The seed disk cannot be made")
+                .coded(Code::HostFiles)
+                .because(error.to_string())
         })??;
+        for warning in warnings {
+            report(BootReport::Warning(warning));
+        }
         report(BootReport::Entered(Phase::Launch));
         set_aside(&plan.paths.console_log);
         set_aside(&plan.first_boot_journal);
+        set_aside(&plan.paths.vsock_log);
         let vm = provider
             .launch(&plan, &resolved, events)
             .await
             .map_err(|error| provider_failure(&error))?;
+        let vsock = waiting.zip(vm.vsock());
+        let vsock = vsock.and_then(|(waiting, device)| waiting.meet(device, &self.files));
+        let (vsock, vsock_record) = vsock.unzip();
         let record = VmRecord {
             process: vm.identity().clone(),
+            helpers: vm.helpers(),
+            vsock: vsock_record,
             build: self.build.clone(),
         };
         if let Err(error) = record.write(&self.files.vm_record()) {
             // Without the record a surviving VM would not be found again: better no VM than one that gets lost.
             let mut failure = Failure::new("The record of the VM process cannot be written")
+                .coded(Code::HostFiles)
                 .because(error.to_string());
             if let Err(error) = vm.kill().await {
                 failure = failure.because(format!(
@@ -123,7 +191,12 @@ impl Boot {
             }
             return Err(failure);
         }
-        Ok((vm, resolved.accelerator.is_emulation()))
+        Ok(BootReport::Launched {
+            vm,
+            vsock,
+            emulated: resolved.accelerator.is_emulation(),
+            adopted: false,
+        })
     }
 
     fn plan(&self) -> LaunchPlan {
@@ -133,6 +206,10 @@ impl Boot {
             memory_mib: self.config.resources.memory_mib,
             os_disk: self.files.os_disk(self.config.disk),
             os_disk_format: self.config.disk,
+            os_base: self
+                .config
+                .base
+                .map(|format| (self.files.base_disk(format), format)),
             seed: Some(self.files.seed()),
             ignition: Some(self.files.ignition()),
             link_port: VIRTIO_SERIAL_PORT.to_owned(),
@@ -140,17 +217,30 @@ impl Boot {
             paths: VmPaths {
                 control_socket: self.files.qmp_socket(),
                 link_socket: self.files.link_socket(),
+                vsock_socket: self.files.vsock_socket(),
+                vsock_device_socket: self.files.vsock_device_socket(),
+                vsock_log: self.files.vsock_log(),
                 console_log: self.files.console_log(),
                 vm_log: self.files.vm_log(),
             },
         }
     }
 
-    fn write_seed(&self) -> Result<(), Failure> {
+    /// Writes the seed with what the guest is to know of its host; what could not be found out is a warning.
+    fn write_seed(
+        &self,
+        host: &Host,
+        loopback: Option<Ipv4Addr>,
+        vsock: Option<Carrier>,
+    ) -> Result<Vec<String>, Failure> {
+        let gathered = host.gather(&self.config, loopback, &hostfacts::environment);
         let agent = find_agent(facts::architecture())?;
         let agent = fs_err::read(&agent).map_err(|error| {
-            Failure::new("The guest's agent cannot be read").because(error.to_string())
+            Failure::new("The guest's agent cannot be read")
+                .coded(Code::AgentMissing)
+                .because(error.to_string())
         })?;
+        check_agent(&agent, facts::architecture())?;
         let parameters = BootParameters {
             format: 1,
             machine: self.config.name.to_string(),
@@ -158,18 +248,70 @@ impl Boot {
             user: self.config.user.clone(),
             uid: self.config.uid,
             rootful: self.config.rootful,
-            carriers: vec![Carrier::VirtioSerial {
-                port: VIRTIO_SERIAL_PORT.to_owned(),
-            }],
+            carriers: vsock
+                .into_iter()
+                .chain([Carrier::VirtioSerial {
+                    port: VIRTIO_SERIAL_PORT.to_owned(),
+                }])
+                .collect(),
             host_build: self.build.clone(),
+            facts: gathered.facts,
         };
-        let image = machine_provisioning::seed::image(&agent, &parameters).map_err(|error| {
-            Failure::new("The seed disk cannot be made").because(error.to_string())
+        let certificates = gathered.certificates.as_deref();
+        let image = machine_provisioning::seed::image(&agent, &parameters, certificates);
+        let image = image.map_err(|error| {
+            Failure::new("The seed disk cannot be made")
+                .coded(Code::HostFiles)
+                .because(error.to_string())
         })?;
         atomic::write(&self.files.seed(), &image, Access::Private).map_err(|error| {
-            Failure::new("The seed disk cannot be written").because(error.to_string())
-        })
+            Failure::new("The seed disk cannot be written")
+                .coded(Code::HostFiles)
+                .because(error.to_string())
+        })?;
+        Ok(gathered.warnings)
     }
+}
+
+/// A disk that is gone or damaged is told before the hypervisor complains in its own words.
+fn check_disk(config: &MachineConfig, files: &MachineFiles) -> Result<(), Failure> {
+    let disk = files.os_disk(config.disk);
+    if let Some(format) = config.base {
+        let base = files.base_disk(format);
+        let name = base.file_name().unwrap_or_default().to_string_lossy();
+        // The base first: a disk without it is nothing.
+        return check_image(config, &base, format).and_then(|()| {
+            machine_images::recognise_layer(&disk, &name)
+                .map(|_| ())
+                .map_err(|error| unusable(config, &disk, error.to_string()))
+        });
+    }
+    check_image(config, &disk, config.disk)
+}
+
+fn check_image(config: &MachineConfig, disk: &Path, format: DiskFormat) -> Result<(), Failure> {
+    let expected = match format {
+        DiskFormat::Qcow2 => machine_images::DiskFormat::Qcow2,
+        DiskFormat::Raw => machine_images::DiskFormat::Raw,
+    };
+    let cause = match machine_images::recognise(disk) {
+        Ok(ImageKind::Disk { format, .. }) if format == expected => return Ok(()),
+        // A blank raw disk is one all the same.
+        Ok(ImageKind::Empty) if format == DiskFormat::Raw => return Ok(()),
+        Ok(_) => format!("It is no {format} image"),
+        Err(error) => error.to_string(),
+    };
+    Err(unusable(config, disk, cause))
+}
+
+fn unusable(config: &MachineConfig, disk: &Path, cause: String) -> Failure {
+    let name = &config.name;
+    Failure::new(format!("The machine's disk `{}` cannot be used", disk.display()))
+        .coded(Code::HostFiles)
+        .because(cause)
+        .hint(format!(
+            "Put the disk back, or make the machine anew: `machine rm -f {name}`, then `machine init {name}`"
+        ))
 }
 
 /// The agent for the guest's architecture: `machine-agent-ARCH` in `MACHINE_AGENT_DIR`, or else beside this
@@ -187,9 +329,26 @@ fn find_agent(architecture: Architecture) -> Result<PathBuf, Failure> {
     found.ok_or_else(|| {
         let places: Vec<String> = directories.iter().map(|directory| format!("`{}`", directory.display())).collect();
         Failure::new(format!("The guest's agent `{file}` is missing"))
+            .coded(Code::AgentMissing)
             .because(format!("It was looked for in {}", places.join(" and ")))
             .hint("Install `machine` again, or set MACHINE_AGENT_DIR to the directory that holds the agent")
     })
+}
+
+/// An agent for another architecture would only be noticed by its silence. The numbers are those of ELF (`e_machine`).
+fn check_agent(agent: &[u8], architecture: Architecture) -> Result<(), Failure> {
+    let machine: [u8; 2] = match architecture {
+        Architecture::X86_64 => 62_u16.to_le_bytes(),
+        Architecture::Aarch64 => 183_u16.to_le_bytes(),
+    };
+    if agent.starts_with(b"\x7fELF") && agent.get(18..20) == Some(&machine[..]) {
+        return Ok(());
+    }
+    let name = architecture.rust_name();
+    Err(Failure::new("The guest's agent cannot run in the guest")
+        .coded(Code::AgentMissing)
+        .because(format!("`machine-agent-{name}` is no Linux program for {name}"))
+        .hint("Install `machine` again, or set MACHINE_AGENT_DIR to the directory that holds the agent"))
 }
 
 fn agent_directories(executable: Option<&Path>) -> Vec<PathBuf> {
@@ -211,7 +370,7 @@ fn set_aside(path: &Path) {
 }
 
 fn provider_failure(error: &ProviderError) -> Failure {
-    let mut failure = Failure::new(error.to_string());
+    let mut failure = Failure::new(error.to_string()).coded(Code::Provider);
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         failure.detail.push(error.to_string());
@@ -224,6 +383,52 @@ fn provider_failure(error: &ProviderError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_for_another_architecture_is_refused() {
+        let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+        program.resize(64, 0);
+        program[18] = 62;
+        assert_eq!(check_agent(&program, Architecture::X86_64), Ok(()));
+        assert!(check_agent(&program, Architecture::Aarch64).is_err());
+        assert!(check_agent(b"#!/bin/sh", Architecture::X86_64).is_err());
+        assert!(check_agent(b"\x7fELF", Architecture::X86_64).is_err());
+    }
+
+    /// What the disk lies over is looked at as well, and it lies over nothing else.
+    #[tokio::test]
+    async fn a_disk_over_an_image_is_whole_or_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let mut image = vec![0; 1 << 20];
+        image[510..512].copy_from_slice(b"\x55\xaa");
+        fs_err::write(at("image"), image).unwrap();
+        let files = MachineFiles::new(directory.path().to_owned(), directory.path().to_owned());
+        let layer =
+            machine_images::layer(&at("image"), &at("base.raw"), &at("disk.qcow2"), 0).await;
+        if layer.unwrap().is_none() {
+            // A file system that shares blocks has no such disks.
+            return;
+        }
+        let config = MachineConfig {
+            disk: DiskFormat::Qcow2,
+            base: Some(DiskFormat::Raw),
+            ..crate::store::testing::config("dev", "/m/dev")
+        };
+        let check = |config: &MachineConfig| {
+            check_disk(config, &files).map_err(|failure| format!("{failure:?}"))
+        };
+        assert_eq!(check(&config), Ok(()));
+        // A disk that names another file is refused where nobody made it so.
+        let alone = MachineConfig {
+            base: None,
+            ..config.clone()
+        };
+        assert!(check(&alone).is_err());
+        fs_err::rename(at("base.raw"), at("gone")).unwrap();
+        let error = check(&config).unwrap_err();
+        assert!(error.contains("base.raw"), "{error}");
+    }
 
     #[test]
     fn the_agent_lies_beside_the_executable_or_in_libexec() {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use machine_host::local_socket::{self, Stream};
 use machine_host::process::ProcessIdentity;
+use machine_protocol::message::Target;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
@@ -44,6 +45,12 @@ pub enum ClientError {
         /// The supervisor's build.
         theirs: String,
     },
+    /// It closed the connection without the answer.
+    #[error("The supervisor at `{socket}` ended before it answered")]
+    Ended {
+        /// The control socket.
+        socket: String,
+    },
     /// The supervisor refused a request.
     #[error("The supervisor refused: {reason}")]
     Refused {
@@ -51,6 +58,9 @@ pub enum ClientError {
         reason: String,
     },
 }
+
+/// A connection that leads into the guest.
+pub type Tunnel = BufReader<Stream>;
 
 /// A connection that was greeted.
 #[derive(Debug)]
@@ -109,6 +119,42 @@ impl Connection {
     pub async fn stop(&mut self, force: bool) -> Result<(), ClientError> {
         let protocol = self.protocol()?;
         self.send(&Request::Stop { protocol, force }).await
+    }
+
+    /// Joins the connection to a target in the guest. What is returned carries the target's bytes.
+    pub async fn tunnel(mut self, target: Target) -> Result<Tunnel, ClientError> {
+        let protocol = self.protocol()?;
+        self.send(&Request::Tunnel { protocol, target }).await?;
+        match self.next().await? {
+            Some(Reply::Joined) => Ok(self.stream),
+            Some(_) => Err(ClientError::Garbled {
+                socket: self.socket,
+            }),
+            None => Err(broken(&self.socket, io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// Asks the supervisor to read `machine.toml` again, and waits until it is in force.
+    pub async fn reload(&mut self) -> Result<(), ClientError> {
+        let protocol = self.protocol()?;
+        self.send(&Request::Reload { protocol }).await?;
+        let socket = self.socket.clone();
+        let reloaded = async {
+            loop {
+                match self.next().await? {
+                    Some(Reply::Reloaded) => return Ok(()),
+                    Some(_) => {}
+                    None => {
+                        return Err(ClientError::Ended {
+                            socket: self.socket.clone(),
+                        });
+                    }
+                }
+            }
+        };
+        let limit = deadlines::RELOAD.limit;
+        let reloaded = tokio::time::timeout(limit, reloaded).await;
+        reloaded.unwrap_or(Err(ClientError::Silent { socket }))
     }
 
     /// The next reply; `None` when the supervisor has closed the connection.
@@ -200,6 +246,11 @@ pub fn probe(files: &MachineFiles) -> Status {
         scope.spawn(ask).join().ok().flatten()
     });
     probed.unwrap_or(Status::Busy)
+}
+
+/// Ends what is left beside a VM that ended while nobody looked. A machine that runs is left alone.
+pub fn sweep(files: &MachineFiles) {
+    VmRecord::sweep(&files.vm_record());
 }
 
 /// The VM that outlived its supervisor, if there is one.

@@ -81,13 +81,19 @@ pub enum Request {
         #[serde(default)]
         force: bool,
     },
+    /// Read `machine.toml` again and apply what a running machine can take: its mode.
+    Reload {
+        /// The protocol that was negotiated.
+        protocol: u32,
+    },
     /// Say what the link holds.
     Statistics {
         /// The protocol that was negotiated.
         protocol: u32,
     },
     /// Join this connection to a target in the guest. After [`Reply::Joined`] the connection carries the target's
-    /// bytes and nothing else; until then the client sends nothing. For measurements and self-tests.
+    /// bytes and nothing else; until then the client sends nothing. For programs to be run in the guest, measurements
+    /// and self-tests.
     Tunnel {
         /// The protocol that was negotiated.
         protocol: u32,
@@ -104,6 +110,8 @@ pub enum Reply {
     Event(Stamped),
     /// The machine has stopped; nothing follows.
     Stopped,
+    /// `machine.toml` was read again and is in force.
+    Reloaded,
     /// What the link holds.
     Statistics {
         /// Streams that are open.

@@ -40,9 +40,63 @@ impl Phase {
     }
 }
 
+/// What kind of failure it is. Texts may change from release to release, these words do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// The hypervisor, its programs or its files are missing or refuse.
+    Provider,
+    /// The agent's program is missing on the host.
+    AgentMissing,
+    /// A file of the machine cannot be read or written.
+    HostFiles,
+    /// The firmware found nothing to boot, or nothing for this architecture.
+    NotBootable,
+    /// The guest's kernel panicked.
+    KernelPanic,
+    /// Ignition refused its configuration or could not carry it out.
+    Ignition,
+    /// The guest is in emergency or rescue mode.
+    EmergencyMode,
+    /// The guest's disk is full.
+    GuestDiskFull,
+    /// The guest ran out of memory.
+    GuestMemory,
+    /// An engine of the guest does not answer.
+    EngineFailed,
+    /// The agent ended again and again.
+    AgentCrash,
+    /// The agent has another secret or another protocol than this host.
+    AgentRefused,
+    /// The guest reset itself again and again.
+    ResetLoop,
+    /// The guest powered itself off.
+    PoweredOff,
+    /// The VM process ended.
+    VmDied,
+    /// It took too long, or nothing was heard for too long.
+    TooSlow,
+    /// Anything else.
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+impl Code {
+    /// The word that stands for it in lines and answers.
+    pub fn word(self) -> String {
+        // A kind without fields is its word, for which there is no failing case.
+        let word = serde_json::to_value(self).unwrap_or_default();
+        word.as_str().unwrap_or("other").to_owned()
+    }
+}
+
 /// Why a start or a running machine failed, in a form that can cross a process boundary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// What kind of failure it is.
+    #[serde(default)]
+    pub code: Code,
     /// The first line: what failed.
     pub message: String,
     /// Why, most important line first; console lines and failed units come here.
@@ -57,10 +111,18 @@ impl Failure {
     /// A failure with its first line only.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
+            code: Code::Other,
             message: message.into(),
             detail: Vec::new(),
             hints: Vec::new(),
         }
+    }
+
+    /// Says what kind of failure it is.
+    #[must_use]
+    pub fn coded(mut self, code: Code) -> Self {
+        self.code = code;
+        self
     }
 
     /// Adds a line of explanation.
@@ -68,6 +130,15 @@ impl Failure {
     pub fn because(mut self, line: impl Into<String>) -> Self {
         self.detail.push(line.into());
         self
+    }
+
+    /// The failure in one line, for where it is only a warning.
+    pub fn in_a_line(&self) -> String {
+        let detail = self.detail.iter().map(String::as_str);
+        let words: Vec<&str> = std::iter::once(self.message.as_str())
+            .chain(detail)
+            .collect();
+        words.join(": ")
     }
 
     /// Adds an instruction.
@@ -117,6 +188,25 @@ pub enum Event {
     Degraded {
         /// What does not work.
         reason: String,
+    },
+    /// The guest's clock was set by the host's.
+    ClockSet {
+        /// By how much, in milliseconds; negative is backwards.
+        by_ms: i64,
+    },
+    /// The guest trusts the certificate authorities that the host trusts.
+    CertificatesImported,
+    /// The machine's SSH port was taken by another program; another port leads to the guest now.
+    SshPortChanged {
+        /// The taken one.
+        from: u16,
+        /// The new one.
+        to: u16,
+    },
+    /// The API socket leads to another engine now.
+    ModeChanged {
+        /// True for root's.
+        rootful: bool,
     },
     /// What was degraded works again.
     Recovered,
@@ -250,6 +340,12 @@ mod tests {
             assert_eq!(text.matches('\n').count(), 1);
             assert_eq!(serde_json::from_str::<Stamped>(&text).unwrap(), before);
         }
+    }
+
+    #[test]
+    fn a_code_is_one_word() {
+        assert_eq!(Code::VmDied.word(), "vm-died");
+        assert_eq!(Code::Other.word(), "other");
     }
 
     #[test]

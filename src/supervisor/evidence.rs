@@ -9,8 +9,8 @@ use std::path::Path;
 const TAIL_BYTES: u64 = 16 * 1024;
 /// How many lines are shown.
 const TAIL_LINES: usize = 12;
-/// How much of one line is shown.
-const LINE_CHARS: usize = 200;
+/// How much of one line is shown. The reason stands at the end of a chain of errors.
+const LINE_CHARS: usize = 400;
 
 /// The last lines of a text file, without escape sequences and control characters; nothing when it cannot be read.
 pub(super) fn tail(path: &Path) -> Vec<String> {

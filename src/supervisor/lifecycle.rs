@@ -10,12 +10,18 @@
 //! The supervisor's single owner task feeds every request, timer and report through [`Lifecycle::handle`] and carries
 //! out what comes back. So what may happen in which order is decided, and tested, here alone.
 
-use machine_protocol::message::{AgentEvent, Engine};
+use std::collections::BTreeMap;
 
-use super::events::{Event, Failure, Phase};
+use machine_protocol::message::{AgentEvent, Engine, Part};
+
+use super::events::{Code, Event, Failure, Phase};
 
 /// A reset during a start is normal (kernel arguments set by Ignition); this many are a loop.
 const RESETS_OF_A_START: u32 = 4;
+
+/// An agent that goes away this often during a start, without a reset, will not stay. One that ends by an error is
+/// heard twice, for its unit opens the port once more to say so.
+const AGENT_ENDS_OF_A_START: u32 = 6;
 
 /// Identifies a client that waits for the machine to stop.
 pub type RequestId = u64;
@@ -42,6 +48,8 @@ pub enum Input {
     Launched {
         /// Its process number.
         pid: u32,
+        /// True when it outlived an earlier supervisor.
+        adopted: bool,
     },
     /// A step of the start failed before there was a VM.
     BootFailed(Failure),
@@ -59,11 +67,20 @@ pub enum Input {
     },
     /// The agent reports.
     Agent(AgentEvent),
-    /// The guest's first-boot provisioning failed; the lines are its journal's.
-    FirstBootFailed {
-        /// The last lines of the journal.
-        lines: Vec<String>,
+    /// Another engine is the machine's from now on.
+    ModeChanged {
+        /// Whether it is root's.
+        rootful: bool,
     },
+    /// The agent closed the carrier.
+    AgentEnded,
+    /// The agent will have nothing to do with this host: it has another secret, or another protocol.
+    AgentRefused {
+        /// Its words.
+        reason: String,
+    },
+    /// The guest said something from which there is no way on.
+    GuestFailed(Failure),
     /// The guest reset itself.
     Reset,
     /// The VM was paused by the hypervisor.
@@ -133,33 +150,82 @@ pub enum State {
     Ended,
 }
 
+/// What the agent has said of its guest in this session.
+#[derive(Debug, Default)]
+struct Guest {
+    rootful: EngineState,
+    rootless: EngineState,
+    ssh_known: bool,
+    problems: BTreeMap<Part, String>,
+}
+
+#[derive(Debug, Default)]
+struct EngineState {
+    listens: bool,
+    answers: bool,
+    problem: Option<String>,
+}
+
+impl Guest {
+    fn engine(&mut self, engine: Engine) -> &mut EngineState {
+        match engine {
+            Engine::Rootful => &mut self.rootful,
+            Engine::Rootless => &mut self.rootless,
+        }
+    }
+
+    fn of_mode(&self, rootful: bool) -> &EngineState {
+        if rootful {
+            &self.rootful
+        } else {
+            &self.rootless
+        }
+    }
+
+    /// Whether everything is there that a started machine promises; what is broken counts as known.
+    fn is_ready(&self, rootful: bool) -> bool {
+        self.of_mode(rootful).answers && self.of_mode(!rootful).listens && self.ssh_known
+    }
+}
+
 /// The state machine of one machine.
 #[derive(Debug)]
 pub struct Lifecycle {
     state: State,
     rootful: bool,
+    /// True when the user wants to mend the guest.
+    rescue: bool,
+    /// What a machine that was kept for rescue failed at.
+    rescued: Option<String>,
     vm: bool,
+    /// True for a VM that outlived an earlier supervisor: its guest has long booted.
+    adopted: bool,
     link: bool,
-    engine_answers: bool,
-    other_listens: bool,
+    guest: Guest,
     paused: Option<String>,
     resets: u32,
+    agent_ends: u32,
     waiting: Vec<RequestId>,
     failure: Option<Failure>,
 }
 
 impl Lifecycle {
     /// A machine whose supervisor has just begun; `rootful` names the engine of its API socket.
-    pub fn new(rootful: bool) -> Self {
+    ///
+    /// With `rescue`, a guest whose agent is there and whose engine is not is kept running, for somebody to mend it.
+    pub fn new(rootful: bool, rescue: bool) -> Self {
         Self {
             state: State::Starting(Phase::Resolve),
             rootful,
+            rescue,
+            rescued: None,
             vm: false,
+            adopted: false,
             link: false,
-            engine_answers: false,
-            other_listens: false,
+            guest: Guest::default(),
             paused: None,
             resets: 0,
+            agent_ends: 0,
             waiting: Vec::new(),
             failure: None,
         }
@@ -186,8 +252,9 @@ impl Lifecycle {
         let mut actions = Vec::new();
         match input {
             Input::Entered(phase) => self.enter(phase, &mut actions),
-            Input::Launched { pid } => {
+            Input::Launched { pid, adopted } => {
                 self.vm = true;
+                self.adopted = adopted;
                 actions.push(Action::Announce(Event::Launched { pid }));
                 match self.state {
                     // A stop came while the VM was being made.
@@ -202,17 +269,33 @@ impl Lifecycle {
                 self.end(&mut actions);
             }
             Input::LinkUp { agent, carrier } => {
-                self.link = true;
+                let was_up = std::mem::replace(&mut self.link, true);
                 actions.push(Action::Announce(Event::LinkUp { agent, carrier }));
-                if self.is_starting() {
+                // Over another carrier the link goes on where it was.
+                if self.is_starting() && !was_up {
                     self.enter(Phase::Engine, &mut actions);
                 }
             }
             Input::LinkDown { reason } => self.link_lost(reason, &mut actions),
             Input::Agent(event) => self.agent(event, &mut actions),
-            Input::FirstBootFailed { lines } => {
+            Input::ModeChanged { rootful } => {
+                self.rootful = rootful;
+                self.settle(&mut actions);
+            }
+            Input::AgentEnded => {
+                self.agent_ends += 1;
+                if self.is_starting() && self.agent_ends >= AGENT_ENDS_OF_A_START {
+                    self.fail(agent_loop(self.agent_ends), &mut actions);
+                }
+            }
+            Input::AgentRefused { reason } => {
                 if self.is_starting() {
-                    self.fail(first_boot_failure(lines), &mut actions);
+                    self.fail(refused(reason), &mut actions);
+                }
+            }
+            Input::GuestFailed(failure) => {
+                if self.is_starting() {
+                    self.fail(failure, &mut actions);
                 }
             }
             Input::Reset => self.reset(&mut actions),
@@ -260,61 +343,87 @@ impl Lifecycle {
     }
 
     fn agent(&mut self, event: AgentEvent, actions: &mut Vec<Action>) {
-        let mode = if self.rootful {
-            Engine::Rootful
-        } else {
-            Engine::Rootless
-        };
         match event {
-            AgentEvent::EngineReady { engine, .. } if engine == mode => {
-                if !self.engine_answers {
+            AgentEvent::EngineReady { engine, .. } => {
+                if engine == self.mode() && !self.guest.engine(engine).answers {
                     actions.push(Action::Announce(Event::EngineAnswers));
                 }
-                self.engine_answers = true;
+                *self.guest.engine(engine) = EngineState {
+                    listens: true,
+                    answers: true,
+                    problem: None,
+                };
             }
-            AgentEvent::SocketListening { engine } | AgentEvent::EngineReady { engine, .. }
-                if engine != mode =>
-            {
-                self.other_listens = true;
-            }
+            AgentEvent::SocketListening { engine } => self.guest.engine(engine).listens = true,
             AgentEvent::EngineFailed {
                 engine,
                 reason,
                 detail,
-            } if self.is_starting() => {
-                let mut failure = not_ready().because(format!(
-                    "The {} engine does not answer: {reason}",
-                    engine_name(engine)
-                ));
-                failure.detail.extend(detail);
-                return self.fail(failure, actions);
+            } => {
+                if self.is_starting() {
+                    let cause = format!(
+                        "The {} engine does not answer: {reason}",
+                        engine_name(engine)
+                    );
+                    let mut failure = not_ready(Code::EngineFailed).because(cause);
+                    failure.detail.extend(detail);
+                    return self.fail(failure, actions);
+                }
+                let state = self.guest.engine(engine);
+                state.answers = false;
+                state.problem = Some(reason);
             }
             AgentEvent::BootFinished {
                 state,
                 failed_units,
             } if self.is_starting() && !matches!(state.as_str(), "running" | "degraded") => {
-                let mut failure =
-                    not_ready().because(format!("The guest's systemd reports `{state}`"));
+                let mut failure = not_ready(Code::EmergencyMode)
+                    .because(format!("The guest's systemd reports `{state}`"));
                 if !failed_units.is_empty() {
                     failure = failure.because(format!("Failed units: {}", failed_units.join(", ")));
                 }
                 return self.fail(failure, actions);
             }
-            _ => {}
+            AgentEvent::Health { part, problem } => {
+                self.guest.ssh_known |= part == Part::Ssh;
+                if part == Part::Certificates && problem.is_none() && self.is_starting() {
+                    actions.push(Action::Announce(Event::CertificatesImported));
+                }
+                match problem {
+                    Some(problem) => self.guest.problems.insert(part, problem),
+                    None => self.guest.problems.remove(&part),
+                };
+            }
+            AgentEvent::BootFinished { .. } | AgentEvent::Started { .. } => {}
         }
-        if self.engine_answers && self.other_listens && self.is_starting() {
+        self.settle(actions);
+    }
+
+    fn mode(&self) -> Engine {
+        if self.rootful {
+            Engine::Rootful
+        } else {
+            Engine::Rootless
+        }
+    }
+
+    /// Ends a start whose promises are kept; keeps the health of a running machine up to date.
+    fn settle(&mut self, actions: &mut Vec<Action>) {
+        if self.is_starting() && self.link && self.guest.is_ready(self.rootful) {
             self.state = State::Running(None);
-            actions.extend([Action::OpenApi, Action::Announce(Event::Ready)]);
+            actions.push(Action::OpenApi);
+            self.refresh_health(actions);
+            actions.push(Action::Announce(Event::Ready));
+        } else {
+            self.refresh_health(actions);
         }
-        self.refresh_health(actions);
     }
 
     fn link_lost(&mut self, reason: String, actions: &mut Vec<Action>) {
         if !std::mem::take(&mut self.link) {
             return;
         }
-        self.engine_answers = false;
-        self.other_listens = false;
+        self.guest = Guest::default();
         actions.push(Action::Announce(Event::LinkDown { reason }));
         if self.is_starting() {
             self.enter(Phase::Link, actions);
@@ -330,7 +439,7 @@ impl Lifecycle {
         self.resets += 1;
         actions.push(Action::Announce(Event::Rebooting));
         if self.is_starting() && self.resets >= RESETS_OF_A_START {
-            let failure = not_ready().because(format!(
+            let failure = not_ready(Code::ResetLoop).because(format!(
                 "The guest reset itself {} times without getting ready",
                 self.resets
             ));
@@ -343,12 +452,15 @@ impl Lifecycle {
         match self.state {
             State::Starting(_) => {
                 self.failure = Some(if orderly {
-                    not_ready().because("The guest powered itself off while starting")
+                    not_ready(Code::PoweredOff)
+                        .because("The guest powered itself off while starting")
                 } else {
-                    Failure::new(reason)
+                    Failure::new(reason).coded(Code::VmDied)
                 });
             }
-            State::Running(_) if !orderly => self.failure = Some(Failure::new(reason)),
+            State::Running(_) if !orderly => {
+                self.failure = Some(Failure::new(reason).coded(Code::VmDied));
+            }
             _ => {}
         }
         self.end(actions);
@@ -375,6 +487,7 @@ impl Lifecycle {
         let rung = match (force, self.link, running) {
             (false, true, _) => Rung::Agent,
             (false, false, true) => Rung::PowerButton,
+            (false, false, false) if self.adopted => Rung::PowerButton,
             // A guest that is still booting without an agent ignores the button.
             _ => Rung::Quit,
         };
@@ -393,15 +506,28 @@ impl Lifecycle {
 
     fn too_slow(&mut self, what: &str, detail: Vec<String>, actions: &mut Vec<Action>) {
         if let State::Starting(phase) = self.state {
-            let mut failure = not_ready().because(format!("{what} while {}", phase.description()));
+            let mut failure =
+                not_ready(Code::TooSlow).because(format!("{what} while {}", phase.description()));
             failure.detail.extend(detail);
             self.fail(failure, actions);
         }
     }
 
     fn fail(&mut self, failure: Failure, actions: &mut Vec<Action>) {
+        let problems = self.guest.problems.values().cloned();
+        let failure = problems.fold(failure, Failure::because);
+        if self.rescue && self.link {
+            let cause = failure.detail.first().unwrap_or(&failure.message).clone();
+            self.rescued = Some(format!("kept for rescue: {cause}"));
+            self.state = State::Running(None);
+            actions.push(Action::OpenApi);
+            self.refresh_health(actions);
+            actions.push(Action::Announce(Event::Ready));
+            return;
+        }
         self.failure = Some(failure);
-        self.descend(true, actions);
+        // The guest of a failed start has nothing to lose, one that outlived its supervisor may have.
+        self.descend(!self.adopted, actions);
     }
 
     fn end(&mut self, actions: &mut Vec<Action>) {
@@ -421,14 +547,23 @@ impl Lifecycle {
         let State::Running(before) = &self.state else {
             return;
         };
-        let now = if let Some(reason) = &self.paused {
+        if self.guest.is_ready(self.rootful) {
+            self.rescued = None;
+        }
+        let engine = self.guest.of_mode(self.rootful);
+        let now = if let Some(reason) = self.paused.as_ref().or(self.rescued.as_ref()) {
             Some(reason.clone())
         } else if !self.link {
             Some("the link to the guest is lost".to_owned())
-        } else if !self.engine_answers {
+        } else if let (false, Some(problem)) = (engine.answers, &engine.problem) {
+            Some(format!("the container engine does not answer: {problem}"))
+        } else if !engine.answers {
             Some("the container engine does not answer yet".to_owned())
-        } else {
+        } else if self.guest.problems.is_empty() {
             None
+        } else {
+            let problems: Vec<&str> = self.guest.problems.values().map(String::as_str).collect();
+            Some(problems.join("; "))
         };
         if *before == now {
             return;
@@ -444,17 +579,22 @@ impl Lifecycle {
 }
 
 /// The first line that podman prints when a machine does not come up (spec 1.4.2).
-fn not_ready() -> Failure {
-    Failure::new("machine did not transition into running state")
+pub(super) fn not_ready(code: Code) -> Failure {
+    Failure::new("machine did not transition into running state").coded(code)
 }
 
-fn first_boot_failure(lines: Vec<String>) -> Failure {
-    let mut failure =
-        not_ready().because("Ignition failed in the guest's first boot; its last lines were:");
-    failure.detail.extend(lines);
-    failure.hint(
-        "The machine cannot be used as it is: remove it with `machine rm -f` and create it again",
-    )
+fn agent_loop(times: u32) -> Failure {
+    not_ready(Code::AgentCrash)
+        .because(format!(
+            "The guest's agent ended {times} times while the machine started"
+        ))
+        .hint("Install `machine` again: the agent that belongs to it may be damaged")
+}
+
+fn refused(reason: String) -> Failure {
+    not_ready(Code::AgentRefused)
+        .because(reason)
+        .hint("The guest was started by another program or with another `secret` file; start the machine again, which gives the guest the ones of now")
 }
 
 fn engine_name(engine: Engine) -> &'static str {

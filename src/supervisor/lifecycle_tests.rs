@@ -22,6 +22,20 @@ fn link_up() -> Input {
     }
 }
 
+fn launched() -> Input {
+    Input::Launched {
+        pid: 1,
+        adopted: false,
+    }
+}
+
+fn health(part: Part, problem: Option<&str>) -> Input {
+    Input::Agent(AgentEvent::Health {
+        part,
+        problem: problem.map(str::to_owned),
+    })
+}
+
 fn exited(orderly: bool) -> Input {
     Input::VmExited {
         reason: "qemu exited unexpectedly with exit code 1, stderr: x".into(),
@@ -30,12 +44,13 @@ fn exited(orderly: bool) -> Input {
 }
 
 fn running() -> Lifecycle {
-    let mut life = Lifecycle::new(false);
+    let mut life = Lifecycle::new(false, false);
     for input in [
-        Input::Launched { pid: 1 },
+        launched(),
         link_up(),
         listening(Engine::Rootful),
         ready(Engine::Rootless),
+        health(Part::Ssh, None),
     ] {
         life.handle(input);
     }
@@ -55,19 +70,136 @@ fn failure(actions: &[Action]) -> &Failure {
 
 #[test]
 fn ready_needs_the_modes_engine_and_the_others_socket() {
-    let mut life = Lifecycle::new(false);
-    life.handle(Input::Launched { pid: 1 });
+    let mut life = Lifecycle::new(false, false);
+    life.handle(launched());
     life.handle(link_up());
     life.handle(ready(Engine::Rootless));
     assert_eq!(life.state(), &State::Starting(Phase::Engine));
-    let actions = life.handle(listening(Engine::Rootful));
+    life.handle(listening(Engine::Rootful));
+    assert_eq!(life.state(), &State::Starting(Phase::Engine));
+    let actions = life.handle(health(Part::Ssh, None));
     assert_eq!(actions, [Action::OpenApi, Action::Announce(Event::Ready)]);
 }
 
 #[test]
+fn a_machine_whose_ssh_server_is_off_comes_up_degraded() {
+    let mut life = Lifecycle::new(false, false);
+    for input in [
+        launched(),
+        link_up(),
+        ready(Engine::Rootless),
+        listening(Engine::Rootful),
+    ] {
+        life.handle(input);
+    }
+    let reason = "SSH is off".to_owned();
+    let degraded = Event::Degraded {
+        reason: reason.clone(),
+    };
+    assert_eq!(
+        life.handle(health(Part::Ssh, Some("SSH is off"))),
+        [
+            Action::OpenApi,
+            Action::Announce(degraded),
+            Action::Announce(Event::Ready)
+        ]
+    );
+    assert_eq!(life.state(), &State::Running(Some(reason)));
+    assert_eq!(
+        life.handle(health(Part::Ssh, None)),
+        [Action::Announce(Event::Recovered)]
+    );
+}
+
+#[test]
+fn problems_are_told_together() {
+    let mut life = running();
+    life.handle(health(Part::TimeZone, Some("no zone")));
+    life.handle(health(Part::Clock, Some("no clock")));
+    assert_eq!(
+        life.state(),
+        &State::Running(Some("no clock; no zone".into()))
+    );
+}
+
+#[test]
+fn another_mode_needs_the_answer_of_its_engine() {
+    let mut life = running();
+    let actions = life.handle(Input::ModeChanged { rootful: true });
+    assert!(
+        matches!(actions[..], [Action::Announce(Event::Degraded { .. })]),
+        "{actions:?}"
+    );
+    let actions = life.handle(ready(Engine::Rootful));
+    assert!(
+        actions.contains(&Action::Announce(Event::Recovered)),
+        "{actions:?}"
+    );
+    assert_eq!(life.handle(Input::ModeChanged { rootful: false }), []);
+}
+
+#[test]
+fn an_agent_that_ends_again_and_again_is_a_failure() {
+    let mut life = Lifecycle::new(false, false);
+    life.handle(launched());
+    for _ in 1..AGENT_ENDS_OF_A_START {
+        assert_eq!(life.handle(Input::AgentEnded), []);
+    }
+    life.handle(Input::AgentEnded);
+    let failure = failure(&life.handle(exited(false))).clone();
+    assert_eq!(failure.code, Code::AgentCrash);
+}
+
+#[test]
+fn rescue_keeps_a_guest_with_an_agent_and_only_that() {
+    let broken = AgentEvent::EngineFailed {
+        engine: Engine::Rootless,
+        reason: "masked".into(),
+        detail: vec![],
+    };
+    let mut life = Lifecycle::new(false, true);
+    life.handle(launched());
+    life.handle(link_up());
+    let actions = life.handle(Input::Agent(broken.clone()));
+    assert_eq!(actions.last(), Some(&Action::Announce(Event::Ready)));
+    let State::Running(Some(reason)) = life.state() else {
+        panic!("{:?}", life.state());
+    };
+    assert!(reason.starts_with("kept for rescue: "), "{reason}");
+    for input in [
+        ready(Engine::Rootless),
+        listening(Engine::Rootful),
+        health(Part::Ssh, None),
+    ] {
+        life.handle(input);
+    }
+    assert_eq!(life.state(), &State::Running(None), "it was mended");
+
+    let mut life = Lifecycle::new(false, true);
+    life.handle(launched());
+    let actions = life.handle(Input::Silent { detail: vec![] });
+    assert_eq!(actions.last(), Some(&Action::Climb(Rung::Quit)));
+}
+
+#[test]
+fn a_guest_that_outlived_its_supervisor_is_not_cut_off() {
+    let mut life = Lifecycle::new(false, false);
+    life.handle(Input::Launched {
+        pid: 1,
+        adopted: true,
+    });
+    let actions = life.handle(Input::AgentRefused {
+        reason: "another secret".into(),
+    });
+    assert_eq!(actions.last(), Some(&Action::Climb(Rung::PowerButton)));
+    let failure = failure(&life.handle(exited(true))).clone();
+    assert_eq!(failure.code, Code::AgentRefused);
+}
+
+#[test]
 fn the_other_modes_engine_alone_is_not_ready() {
-    let mut life = Lifecycle::new(true);
-    life.handle(Input::Launched { pid: 1 });
+    let mut life = Lifecycle::new(true, false);
+    life.handle(launched());
     life.handle(link_up());
     life.handle(ready(Engine::Rootless));
     life.handle(listening(Engine::Rootful));
@@ -101,8 +233,8 @@ fn a_reboot_while_running_degrades_and_recovers() {
 
 #[test]
 fn a_reset_loop_while_starting_is_a_failure() {
-    let mut life = Lifecycle::new(false);
-    life.handle(Input::Launched { pid: 1 });
+    let mut life = Lifecycle::new(false, false);
+    life.handle(launched());
     for _ in 1..RESETS_OF_A_START {
         life.handle(Input::Reset);
         assert!(life.is_starting());
@@ -157,23 +289,20 @@ fn a_vm_that_dies_while_running_is_a_failure_with_its_reason() {
 
 #[test]
 fn a_stop_before_there_is_a_vm_quits_it_as_soon_as_it_is_there() {
-    let mut life = Lifecycle::new(false);
+    let mut life = Lifecycle::new(false, false);
     life.handle(Input::Entered(Phase::Seed));
     life.handle(Input::Stop {
         id: 1,
         force: false,
     });
-    assert!(
-        life.handle(Input::Launched { pid: 3 })
-            .contains(&Action::Climb(Rung::Quit))
-    );
+    assert!(life.handle(launched()).contains(&Action::Climb(Rung::Quit)));
     assert!(life.handle(exited(false)).contains(&Action::Answer(1)));
 }
 
 #[test]
 fn an_engine_that_fails_ends_the_start_with_its_cause() {
-    let mut life = Lifecycle::new(true);
-    life.handle(Input::Launched { pid: 1 });
+    let mut life = Lifecycle::new(true, false);
+    life.handle(launched());
     life.handle(link_up());
     let event = AgentEvent::EngineFailed {
         engine: Engine::Rootful,
@@ -207,17 +336,21 @@ fn a_pause_shows_until_the_vm_goes_on() {
 fn any_input() -> impl Strategy<Value = Input> {
     let engine = prop_oneof![Just(Engine::Rootful), Just(Engine::Rootless)];
     prop_oneof![
-        Just(Input::Launched { pid: 1 }),
+        Just(launched()),
         Just(Input::BootFailed(Failure::new("x"))),
         Just(link_up()),
         Just(Input::LinkDown { reason: "x".into() }),
+        Just(Input::AgentEnded),
+        Just(health(Part::Ssh, None)),
+        Just(health(Part::Ssh, Some("off"))),
+        any::<bool>().prop_map(|rootful| Input::ModeChanged { rootful }),
         engine.clone().prop_map(ready),
         engine.prop_map(listening),
         Just(Input::Agent(AgentEvent::BootFinished {
             state: "maintenance".into(),
             failed_units: vec![]
         })),
-        Just(Input::FirstBootFailed { lines: vec![] }),
+        Just(Input::GuestFailed(Failure::new("x"))),
         Just(Input::Reset),
         Just(Input::Paused {
             reason: "full".into()
@@ -234,12 +367,12 @@ fn any_input() -> impl Strategy<Value = Input> {
 
 proptest! {
     #[test]
-    fn laws_hold_for_every_sequence(inputs in proptest::collection::vec(any_input(), 0..60), rootful: bool) {
-        let mut life = Lifecycle::new(rootful);
+    fn laws_hold_for_every_sequence(inputs in proptest::collection::vec(any_input(), 0..60), rootful: bool, rescue: bool) {
+        let mut life = Lifecycle::new(rootful, rescue);
         let (mut asked, mut answered) = (Vec::new(), Vec::new());
         let (mut open, mut exits, mut rung) = (false, 0, None);
         // Whatever happened: the VM is launched or not, and in the end it is gone.
-        let end = [Input::Launched { pid: 1 }, exited(true)];
+        let end = [launched(), exited(true)];
         for input in inputs.into_iter().chain(end) {
             if let Input::Stop { id, .. } = &input { asked.push(*id); }
             for action in life.handle(input) {

@@ -15,16 +15,23 @@
 //! The lock `run.lock` is held for the life of the process; its holder's death frees it. The VM is in a session of
 //! its own and survives this process; [`record`] is how it is found again.
 
+mod access;
 mod audience;
 mod boot;
 pub mod client;
+mod clock;
+mod console;
 pub mod control;
+mod diagnosis;
 pub mod events;
 mod evidence;
 pub mod lifecycle;
 mod owner;
+mod quiet;
 pub mod record;
 mod run;
 mod server;
+mod ssh_port;
+mod vsock;
 
-pub use run::{SuperviseError, supervise};
+pub use run::{SuperviseError, SuperviseRequest, supervise};

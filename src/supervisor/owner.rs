@@ -2,54 +2,36 @@
 //!
 //! It turns reports into the state machine's inputs and carries out the actions that come back; it decides nothing.
 
-use std::time::Duration;
+use std::net::TcpListener;
+use std::time::SystemTime;
 
 use machine_host::lock::FileLock;
 use machine_host::termination::Termination;
-use machine_protocol::message::{AgentRequest, Engine};
+use machine_protocol::message::{AgentReply, AgentRequest};
 use machine_protocol::secret::Secret;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::audience::Audience;
 use super::boot::BootReport;
+use super::clock::{self, ClockWatch};
+use super::console::ConsoleWatch;
 use super::control::{Reply, Request};
 use super::events::{Event, Failure};
-use super::evidence;
-use super::lifecycle::{Action, Input, Lifecycle, Rung};
+use super::lifecycle::{Action, Input, Lifecycle, Rung, State};
+use super::quiet::QuietWatch;
 use super::record::VmRecord;
-use super::run::{BUILD, Inboxes};
+use super::run::{BUILD, Inboxes, OwnerPlan};
 use super::server::{ClientRequest, Server};
-use crate::link::{self, Carrier, LinkConfig, LinkHandle, LinkReport};
+use super::{access, diagnosis, evidence};
+use crate::link::{self, LinkConfig, LinkHandle, LinkReport, VsockEnd};
 use crate::machine::ProviderKind;
+use crate::machine::Vsock;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines::{self, Deadline};
-use crate::provider::{ExitReason, Progress, ProviderError, Vm, VmEvent};
-use crate::store::document;
+use crate::provider::{ExitReason, ProviderError, Vm, VmEvent};
 use crate::store::layout::MachineFiles;
-
-/// What was seen of the guest when it was last looked at; only looked at when its time is up.
-struct QuietWatch {
-    until: Instant,
-    limit: Duration,
-    seen: (Progress, u64, u64),
-}
-
-impl QuietWatch {
-    fn new() -> Self {
-        // Until the accelerator is known, a start must be assumed to be slow.
-        let limit = deadlines::QUIET_EMULATED.limit;
-        Self {
-            until: Instant::now() + limit,
-            limit,
-            seen: (Progress::default(), 0, 0),
-        }
-    }
-
-    fn heard(&mut self) {
-        self.until = Instant::now() + self.limit;
-    }
-}
+use crate::store::{Store, document};
 
 /// A rung that cannot be climbed is no error of the stop: the next one follows when its time is up.
 fn report_failure(what: &str, result: Result<(), ProviderError>) {
@@ -77,41 +59,56 @@ fn unexpected_exit(provider: ProviderKind, exit: &ExitReason) -> String {
 pub(super) struct Owner {
     config: MachineConfig,
     files: MachineFiles,
+    store: Store,
     secret: Secret,
     life: Lifecycle,
     audience: Audience,
     vm: Option<Box<dyn Vm>>,
     link: Option<LinkHandle>,
     link_reports: mpsc::UnboundedSender<LinkReport>,
+    own: mpsc::UnboundedSender<OwnReport>,
+    ssh: Option<TcpListener>,
     rung: Option<Instant>,
     quiet: QuietWatch,
+    clock: ClockWatch,
+    console: Option<ConsoleWatch>,
     start_by: Instant,
     last_refusal: Option<String>,
     exiting: bool,
 }
 
+/// What tasks that the owner started for itself report.
+#[derive(Debug)]
+pub(super) enum OwnReport {
+    /// The guest's clock was set.
+    ClockSet {
+        /// By how much.
+        by_ms: i64,
+    },
+    /// The guest said its last words on the console.
+    LastWords(Failure),
+}
+
 impl Owner {
     /// An owner of a machine that is not up yet; it must be by `start_by`.
-    pub(super) fn new(
-        config: MachineConfig,
-        files: MachineFiles,
-        secret: Secret,
-        audience: Audience,
-        link_reports: mpsc::UnboundedSender<LinkReport>,
-        start_by: Instant,
-    ) -> Self {
+    pub(super) fn new(plan: OwnerPlan, audience: Audience, inboxes: &Inboxes) -> Self {
         Self {
-            life: Lifecycle::new(config.rootful),
-            config,
-            files,
-            secret,
+            life: Lifecycle::new(plan.config.rootful, plan.rescue),
+            config: plan.config,
+            files: plan.files,
+            store: plan.store,
+            secret: plan.secret,
             audience,
             vm: None,
             link: None,
-            link_reports,
+            link_reports: inboxes.link.0.clone(),
+            own: inboxes.own.0.clone(),
+            ssh: None,
             rung: None,
             quiet: QuietWatch::new(),
-            start_by,
+            clock: ClockWatch::new(std::time::Instant::now(), SystemTime::now()),
+            console: None,
+            start_by: plan.start_by,
             last_refusal: None,
             exiting: false,
         }
@@ -119,6 +116,8 @@ impl Owner {
 
     /// Takes what comes, one thing at a time, until all is over.
     pub(super) async fn serve(&mut self, inboxes: &mut Inboxes, mut terminated: Termination) {
+        let mut tick = tokio::time::interval(deadlines::CLOCK_TICK.limit);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.exiting {
             let far = Instant::now() + deadlines::START_TOTAL.limit;
             let rung = self.rung.unwrap_or(far);
@@ -127,11 +126,15 @@ impl Owner {
                 Some(report) = inboxes.boot.1.recv() => self.boot(report).await,
                 Some(event) = inboxes.vm.1.recv() => self.vm_event(event),
                 Some(report) = inboxes.link.1.recv() => self.link_report(report),
-                Some(request) = inboxes.requests.1.recv() => self.request(request),
+                Some(request) = inboxes.requests.1.recv() => self.request(request).await,
+                Some(report) = inboxes.own.1.recv() => self.own_report(report),
                 () = terminated.recv() => Some(Input::Terminated),
                 () = tokio::time::sleep_until(rung), if self.rung.is_some() => Some(Input::RungExpired),
-                () = tokio::time::sleep_until(self.quiet.until), if starting => self.silence().await,
-                () = tokio::time::sleep_until(self.start_by), if starting => Some(Input::StartExpired { detail: self.last_seen() }),
+                () = tokio::time::sleep_until(self.quiet.until()), if starting => self.silence().await,
+                () = tokio::time::sleep_until(self.start_by), if starting => {
+                    Some(Input::StartExpired { detail: self.last_seen().await })
+                }
+                _ = tick.tick(), if self.link.is_some() => self.tick(),
             };
             if let Some(input) = input {
                 self.handle(input).await;
@@ -142,9 +145,8 @@ impl Owner {
     async fn handle(&mut self, input: Input) {
         if matches!(input, Input::VmExited { .. }) {
             // What the first boot's journal says is the cause of this exit; nothing more can come.
-            let lines = evidence::first_boot_journal(&self.files.guest_journal());
-            if !lines.is_empty() && self.life.is_starting() {
-                self.carry_out(Input::FirstBootFailed { lines }).await;
+            if let Some(failure) = self.first_boot_failure() {
+                self.carry_out(Input::GuestFailed(failure)).await;
             }
         }
         self.carry_out(input).await;
@@ -155,7 +157,7 @@ impl Owner {
         for action in self.life.handle(input) {
             match action {
                 Action::Announce(event) => {
-                    let event = self.with_console(event);
+                    let event = self.explained(event);
                     self.audience.announce(event);
                 }
                 Action::Climb(rung) => self.climb(rung).await,
@@ -184,37 +186,108 @@ impl Owner {
                 None
             }
             BootReport::Failed(failure) => Some(Input::BootFailed(failure)),
-            BootReport::Launched { vm, emulated } => {
-                let pid = vm.identity().pid;
-                let quiet = if emulated {
-                    deadlines::QUIET_EMULATED
-                } else {
-                    deadlines::QUIET_ACCELERATED
-                };
-                self.quiet.limit = quiet.limit;
-                self.quiet.heard();
-                let config = LinkConfig {
-                    carrier: Carrier::VirtioSerial {
-                        socket: self.files.link_socket(),
-                    },
-                    secret: self.secret.clone(),
-                    build: BUILD.to_owned(),
-                };
-                self.audience.publish_vm(pid);
-                match link::spawn(config, self.link_reports.clone()) {
-                    Ok(link) => self.link = Some(link),
-                    Err(error) => {
-                        report_failure("kill", vm.kill().await);
-                        VmRecord::remove(&self.files.vm_record());
-                        let failure = Failure::new("The link's thread cannot be started")
-                            .because(error.to_string());
-                        return Some(Input::BootFailed(failure));
-                    }
+            BootReport::SshPort(claimed) => {
+                if let Some(from) = claimed.taken {
+                    // Podman's words (spec 1.4.2).
+                    self.audience.announce(Event::Warning {
+                        message: format!(
+                            "detected port conflict on machine ssh port [{from}], reassigning"
+                        ),
+                    });
+                    self.audience.announce(Event::SshPortChanged {
+                        from,
+                        to: claimed.port,
+                    });
                 }
-                self.vm = Some(vm);
-                Some(Input::Launched { pid })
+                self.config.ssh_port = claimed.port;
+                self.ssh = Some(claimed.listener);
+                None
             }
+            BootReport::Launched {
+                vm,
+                vsock,
+                emulated,
+                adopted,
+            } => Some(self.launched(vm, vsock, emulated, adopted).await),
         }
+    }
+
+    async fn launched(
+        &mut self,
+        vm: Box<dyn Vm>,
+        vsock: Option<VsockEnd>,
+        emulated: bool,
+        adopted: bool,
+    ) -> Input {
+        let pid = vm.identity().pid;
+        self.quiet.adjust(emulated);
+        self.audience.publish_vm(pid);
+        let config = LinkConfig {
+            carriers: link::in_order(
+                vsock,
+                self.files.link_socket(),
+                self.config.vsock == Vsock::UserFirst,
+            ),
+            secret: self.secret.clone(),
+            build: BUILD.to_owned(),
+        };
+        let link = match link::spawn(config, self.link_reports.clone()) {
+            Ok(link) => link,
+            Err(error) => {
+                report_failure("kill", vm.kill().await);
+                VmRecord::remove(&self.files.vm_record());
+                let failure =
+                    Failure::new("The link's thread cannot be started").because(error.to_string());
+                return Input::BootFailed(failure);
+            }
+        };
+        if let Some(listener) = self.ssh.take()
+            && let Err(error) = access::open_ssh(&link, listener).await
+        {
+            self.audience.announce(Event::Warning {
+                message: format!("The SSH port cannot be served: {error}"),
+            });
+        }
+        self.link = Some(link);
+        self.vm = Some(vm);
+        if !adopted {
+            let own = self.own.clone();
+            self.console = ConsoleWatch::begin(&self.files.console_log(), move |failure| {
+                own.send(OwnReport::LastWords(failure)).is_ok()
+            });
+        }
+        Input::Launched { pid, adopted }
+    }
+
+    fn own_report(&mut self, report: OwnReport) -> Option<Input> {
+        match report {
+            OwnReport::ClockSet { by_ms } => {
+                self.audience.announce(Event::ClockSet { by_ms });
+                None
+            }
+            OwnReport::LastWords(failure) => Some(Input::GuestFailed(failure)),
+        }
+    }
+
+    fn tick(&mut self) -> Option<Input> {
+        if self
+            .clock
+            .tick(std::time::Instant::now(), SystemTime::now())
+        {
+            self.set_clock();
+        }
+        None
+    }
+
+    fn set_clock(&self) {
+        let Some(link) = &self.link else { return };
+        let (agent, own) = (link.asker(), self.own.clone());
+        tokio::spawn(async move {
+            if let Some(by_ms) = clock::synchronise(agent).await {
+                // The owner may be on its way out.
+                let _ = own.send(OwnReport::ClockSet { by_ms });
+            }
+        });
     }
 
     fn vm_event(&mut self, event: VmEvent) -> Option<Input> {
@@ -226,13 +299,25 @@ impl Owner {
             }
             VmEvent::CarrierClosed => {
                 self.link.as_ref()?.guest_closed();
+                Some(Input::AgentEnded)
+            }
+            VmEvent::Reset { .. } => {
+                if let Some(link) = &self.link {
+                    link.guest_reset();
+                }
+                Some(Input::Reset)
+            }
+            VmEvent::Warning(message) => {
+                self.audience.announce(Event::Warning { message });
                 None
             }
-            VmEvent::Reset { .. } => Some(Input::Reset),
             VmEvent::Paused { reason } => Some(Input::Paused {
                 reason: format!("paused: {reason}"),
             }),
-            VmEvent::Resumed => Some(Input::Resumed),
+            VmEvent::Resumed => {
+                self.set_clock();
+                Some(Input::Resumed)
+            }
             VmEvent::Panicked => {
                 self.audience.announce(Event::Warning {
                     message: "the guest's kernel panicked".to_owned(),
@@ -250,18 +335,25 @@ impl Owner {
     fn link_report(&mut self, report: LinkReport) -> Option<Input> {
         self.quiet.heard();
         match report {
-            LinkReport::Up { agent } => {
+            LinkReport::Up { agent, carrier } => {
                 self.last_refusal = None;
+                self.set_clock();
+                if let Some(link) = &self.link {
+                    // The guest may have been told of another mode than that of now.
+                    link.tell(AgentRequest::SetMode {
+                        rootful: self.config.rootful,
+                    });
+                }
                 Some(Input::LinkUp {
                     agent,
-                    carrier: "virtio-serial".to_owned(),
+                    carrier: carrier.to_owned(),
                 })
             }
             LinkReport::Down { reason } => Some(Input::LinkDown { reason }),
-            LinkReport::Refused { reason } => {
+            LinkReport::Refused { reason, rejected } => {
                 tracing::info!(reason, "No session with the agent yet");
-                self.last_refusal = Some(reason);
-                None
+                self.last_refusal = Some(reason.clone());
+                rejected.then_some(Input::AgentRefused { reason })
             }
             LinkReport::Agent(event) => {
                 tracing::debug!(?event, "The agent reports");
@@ -270,7 +362,7 @@ impl Owner {
         }
     }
 
-    fn request(&mut self, request: ClientRequest) -> Option<Input> {
+    async fn request(&mut self, request: ClientRequest) -> Option<Input> {
         let (request, replies) = match request {
             ClientRequest::Ask { request, replies } => (request, replies),
             ClientRequest::Tunnel { stream, target } => {
@@ -303,66 +395,123 @@ impl Owner {
                 });
                 None
             }
+            Request::Reload { .. } => self.reload(replies).await,
             // The server passes these on in the form above.
             Request::Tunnel { .. } => None,
         }
     }
 
+    /// Takes what a running machine can take of a changed file: its mode.
+    async fn reload(&mut self, replies: mpsc::Sender<Reply>) -> Option<Input> {
+        let reply = |reply| {
+            // A client that has hung up does not care.
+            let _ = replies.try_send(reply);
+        };
+        let rootful = match self.store.load(&self.config.name) {
+            Ok(machine) => machine.config.rootful,
+            Err(error) => {
+                reply(Reply::Refused {
+                    reason: error.to_string(),
+                });
+                return None;
+            }
+        };
+        if rootful == self.config.rootful {
+            reply(Reply::Reloaded);
+            return None;
+        }
+        self.config.rootful = rootful;
+        if let Some(link) = &self.link {
+            if matches!(self.life.state(), State::Running(_))
+                && let Err(error) = access::open_engines(link, &self.files, rootful).await
+            {
+                self.audience.announce(Event::Warning {
+                    message: format!("The API socket cannot be opened: {error}"),
+                });
+            }
+            let agent = link.asker();
+            tokio::spawn(async move {
+                // Without a link the guest is told when there is one.
+                if let Err(error) = agent.ask(AgentRequest::SetMode { rootful }).await {
+                    tracing::info!(error, "The guest does not know of its mode yet");
+                }
+                // A client that has hung up does not care.
+                let _ = replies.send(Reply::Reloaded).await;
+            });
+        } else {
+            reply(Reply::Reloaded);
+        }
+        self.audience.announce(Event::ModeChanged { rootful });
+        Some(Input::ModeChanged { rootful })
+    }
+
     /// The quiet period is over: has the guest really been silent?
     async fn silence(&mut self) -> Option<Input> {
-        let progress = match &self.vm {
-            // A monitor that does not answer shows no progress.
-            Some(vm) => vm.progress().await.unwrap_or_default(),
-            None => Progress::default(),
-        };
-        let seen = (
-            progress,
-            evidence::length(&self.files.console_log()),
-            evidence::length(&self.files.guest_journal()),
-        );
-        if seen.2 > 0 {
-            return Some(Input::FirstBootFailed {
-                lines: evidence::first_boot_journal(&self.files.guest_journal()),
-            });
+        if let Some(failure) = self.first_boot_failure() {
+            return Some(Input::GuestFailed(failure));
         }
-        if std::mem::replace(&mut self.quiet.seen, seen) == seen {
+        let console = self.files.console_log();
+        if self.quiet.is_silent(self.vm.as_deref(), &console).await {
             return Some(Input::Silent {
-                detail: self.last_seen(),
+                detail: self.last_seen().await,
             });
         }
-        self.quiet.heard();
         None
     }
 
-    fn last_seen(&self) -> Vec<String> {
-        let refusal = self
-            .last_refusal
-            .iter()
-            .map(|reason| format!("The last attempt to reach the agent: {reason}"));
-        refusal.collect()
+    fn first_boot_failure(&self) -> Option<Failure> {
+        let lines = evidence::first_boot_journal(&self.files.guest_journal());
+        (!lines.is_empty()).then(|| diagnosis::first_boot(lines))
     }
 
-    /// A failure of the guest is explained by what it printed last.
-    fn with_console(&self, event: Event) -> Event {
+    /// What explains a start that takes too long: the agent knows best, if there is one.
+    async fn last_seen(&self) -> Vec<String> {
+        if let Some(refusal) = &self.last_refusal {
+            return vec![format!("The last attempt to reach the agent: {refusal}")];
+        }
+        let Some(link) = &self.link else {
+            return Vec::new();
+        };
+        let diagnosis = link.asker();
+        let diagnosis = diagnosis.ask(AgentRequest::Diagnose);
+        match tokio::time::timeout(deadlines::DIAGNOSIS.limit, diagnosis).await {
+            Ok(Ok(AgentReply::Diagnosis {
+                state,
+                failed_units,
+                detail,
+            })) => {
+                let mut lines = vec![format!("The guest's systemd reports `{state}`")];
+                if !failed_units.is_empty() {
+                    lines.push(format!("Failed units: {}", failed_units.join(", ")));
+                }
+                lines.extend(detail);
+                lines
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A failure of the guest is explained by what it said last, and gets the command that mends it.
+    fn explained(&self, event: Event) -> Event {
         let Event::Failed(mut failure) = event else {
             return event;
         };
-        let console = evidence::tail(&self.files.console_log());
-        if self.vm.is_some() && !console.is_empty() {
-            failure
-                .detail
-                .push("The guest's console ended with:".to_owned());
-            failure
-                .detail
-                .extend(console.into_iter().map(|line| format!("    {line}")));
-        }
         if self.vm.is_some() {
+            let console = evidence::tail(&self.files.console_log());
+            if !console.is_empty() {
+                failure
+                    .detail
+                    .push("The guest's console ended with:".to_owned());
+                failure
+                    .detail
+                    .extend(console.into_iter().map(|line| format!("    {line}")));
+            }
             failure.hints.push(format!(
                 "The whole console is in `{}`",
                 self.files.console_log().display()
             ));
         }
-        Event::Failed(failure)
+        Event::Failed(diagnosis::explain(self.config.name.as_str(), failure))
     }
 
     async fn climb(&mut self, rung: Rung) {
@@ -378,7 +527,7 @@ impl Owner {
         match rung {
             Rung::Agent => {
                 if let Some(link) = &self.link {
-                    link.ask(AgentRequest::PowerOff);
+                    link.tell(AgentRequest::PowerOff);
                 }
             }
             Rung::PowerButton => report_failure("power button", vm.power_down().await),
@@ -388,15 +537,13 @@ impl Owner {
     }
 
     async fn open_api(&mut self) {
+        // From here on the agent is the one to tell what goes wrong.
+        self.console = None;
         let Some(link) = &self.link else { return };
-        let engine = if self.config.rootful {
-            Engine::Rootful
-        } else {
-            Engine::Rootless
-        };
-        if let Err(error) = link.serve(self.files.api_socket(), engine).await {
+        let opened = access::open_engines(link, &self.files, self.config.rootful).await;
+        if let Err(error) = opened {
             self.audience.announce(Event::Warning {
-                message: format!("the API socket cannot be opened: {error}"),
+                message: format!("The API sockets cannot be opened: {error}"),
             });
         }
         self.note_last_up();
@@ -416,11 +563,12 @@ impl Owner {
         if self.vm.take().is_some() {
             VmRecord::remove(&self.files.vm_record());
         }
-        for socket in [
-            self.files.api_socket(),
-            self.files.qmp_socket(),
-            self.files.link_socket(),
-        ] {
+        let control = self.files.control_socket();
+        for socket in self.files.all_sockets() {
+            // This one goes by its server's hand, last.
+            if socket == control {
+                continue;
+            }
             if let Err(error) = fs_err::remove_file(&socket)
                 && error.kind() != std::io::ErrorKind::NotFound
             {

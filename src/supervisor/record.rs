@@ -7,11 +7,19 @@ use machine_host::atomic::{self, Access};
 use machine_host::process::ProcessIdentity;
 use serde::{Deserialize, Serialize};
 
+use super::vsock::VsockRecord;
+
 /// Who the VM process is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VmRecord {
     /// The process, told apart from later ones with the same number.
     pub process: ProcessIdentity,
+    /// The programs that belong to it.
+    #[serde(default)]
+    pub helpers: Vec<ProcessIdentity>,
+    /// Where the guest calls by vsock.
+    #[serde(default)]
+    pub vsock: Option<VsockRecord>,
     /// The build that launched it.
     pub build: String,
 }
@@ -20,6 +28,18 @@ impl VmRecord {
     /// The record at `path`; a missing or unreadable one is none.
     pub fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&fs_err::read(path).ok()?).ok()
+    }
+
+    /// Ends programs that outlived their VM, which can only be when nobody was there to see it end.
+    pub fn sweep(path: &Path) {
+        let Some(record) = Self::read(path).filter(|record| !record.process.is_alive()) else {
+            return;
+        };
+        for helper in &record.helpers {
+            if let Err(error) = helper.kill() {
+                tracing::warn!(%error, "A program that outlived its VM could not be ended");
+            }
+        }
     }
 
     /// Writes the record.
@@ -34,5 +54,29 @@ impl VmRecord {
         {
             tracing::warn!(%error, "The record of the VM stays behind");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_before_has_no_helpers() {
+        let old = r#"{"process":{"pid":1,"started":2,"boot":"b"},"build":"1"}"#;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vm.json");
+        fs_err::write(&path, old).unwrap();
+        let record = VmRecord::read(&path).unwrap();
+        assert_eq!((record.helpers.len(), record.vsock), (0, None));
+        let new = VmRecord {
+            vsock: Some(VsockRecord::Program),
+            helpers: vec![record.process.clone()],
+            ..record
+        };
+        new.write(&path).unwrap();
+        assert_eq!(VmRecord::read(&path), Some(new));
+        // The process of neither is there.
+        VmRecord::sweep(&path);
     }
 }

@@ -16,13 +16,14 @@ use super::boot::{Boot, BootReport};
 use super::client;
 use super::control::{Greeting, NEWEST, OLDEST, WireStatus};
 use super::events::{Event, Phase, Stamped};
-use super::owner::Owner;
+use super::owner::{OwnReport, Owner};
 use super::server::{ClientRequest, Server};
+use crate::connection::ConnectionsFile;
 use crate::link::LinkReport;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines;
 use crate::provider::{Provider, VmEvent};
-use crate::store::layout::MachineFiles;
+use crate::store::{MachineFiles, Store, StoredMachine};
 
 /// This build, as clients and the agent are told.
 pub(super) const BUILD: &str = env!("CARGO_PKG_VERSION");
@@ -44,15 +45,40 @@ pub enum SuperviseError {
     Control(#[source] std::io::Error),
 }
 
+/// What a supervisor works with.
+#[derive(Debug)]
+pub struct SuperviseRequest {
+    /// The machine.
+    pub machine: StoredMachine,
+    /// Where it is stored.
+    pub store: Store,
+    /// Where its connections are.
+    pub connections: ConnectionsFile,
+    /// Where probe verdicts are kept.
+    pub accelerator_cache: PathBuf,
+    /// Replaces the limits of the start.
+    pub timeout: Option<Duration>,
+    /// Keep a guest running whose engine does not come up.
+    pub rescue: bool,
+}
+
+/// What the owner task begins with.
+pub(super) struct OwnerPlan {
+    pub(super) config: MachineConfig,
+    pub(super) files: MachineFiles,
+    pub(super) store: Store,
+    pub(super) secret: Secret,
+    pub(super) start_by: Instant,
+    pub(super) rescue: bool,
+}
+
 /// Runs one machine until it has stopped. Events go to the log, to clients and, until the start has ended, to
-/// standard output. `accelerator_cache` is where probe verdicts are kept; `timeout` replaces the limits of the start.
+/// standard output.
 pub async fn supervise(
-    config: MachineConfig,
-    files: MachineFiles,
+    request: SuperviseRequest,
     provider: Arc<dyn Provider>,
-    accelerator_cache: PathBuf,
-    timeout: Option<Duration>,
 ) -> Result<(), SuperviseError> {
+    let StoredMachine { config, files } = request.machine;
     for limited in [limits::raise_open_files(), limits::no_core_files()] {
         if let Err(error) = limited {
             tracing::warn!(%error, "A resource limit cannot be set");
@@ -90,16 +116,24 @@ pub async fn supervise(
     let boot = Boot {
         config: config.clone(),
         files: files.clone(),
-        accelerator_cache,
+        accelerator_cache: request.accelerator_cache,
         secret: secret.clone(),
         build: BUILD.to_owned(),
+        store: request.store.clone(),
+        connections: request.connections,
     };
     tokio::spawn(boot.run(provider, inboxes.vm.0.clone(), inboxes.boot.0.clone()));
 
     let audience = Audience::new(&files.events(), greeting);
-    let start_by = Instant::now() + timeout.unwrap_or(deadlines::START_TOTAL.limit);
-    let link_reports = inboxes.link.0.clone();
-    let mut owner = Owner::new(config, files, secret, audience, link_reports, start_by);
+    let plan = OwnerPlan {
+        config,
+        files,
+        store: request.store,
+        secret,
+        start_by: Instant::now() + request.timeout.unwrap_or(deadlines::START_TOTAL.limit),
+        rescue: request.rescue,
+    };
+    let mut owner = Owner::new(plan, audience, &inboxes);
     owner.serve(&mut inboxes, terminated).await;
     owner.leave(server, lock).await;
     Ok(())
@@ -127,6 +161,7 @@ pub(super) struct Inboxes {
     pub(super) vm: Channel<VmEvent>,
     pub(super) link: Channel<LinkReport>,
     pub(super) requests: Channel<ClientRequest>,
+    pub(super) own: Channel<OwnReport>,
 }
 
 type Channel<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);
@@ -138,6 +173,7 @@ impl Default for Inboxes {
             vm: mpsc::unbounded_channel(),
             link: mpsc::unbounded_channel(),
             requests: mpsc::unbounded_channel(),
+            own: mpsc::unbounded_channel(),
         }
     }
 }

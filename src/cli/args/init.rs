@@ -1,15 +1,21 @@
 //! `machine init`.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use clap::{ArgAction, Args};
 
+use super::image::FetchArgs;
 use super::{DEFAULT_HELP, values};
+use crate::machine::Vsock;
 
 /// Initialize a virtual machine
 #[derive(Debug, Args)]
 #[command(override_usage = "machine init [options] [NAME]", after_help = DEFAULT_HELP)]
 pub struct InitArgs {
+    /// How the image is fetched.
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+
     /// Number of CPUs
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub cpus: Option<u64>,
@@ -18,9 +24,30 @@ pub struct InitArgs {
     #[arg(long, value_name = "GIB", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub disk_size: Option<u64>,
 
-    /// Bootable image for the machine: a qcow2 or raw file
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
-    pub image: Option<PathBuf>,
+    /// Bootable image for the machine: a stream of Fedora CoreOS (`stable`, `testing`, `next`) or a release of one
+    /// (`stable@44.20261101.3.0`), an artifact (`docker://…`), a URL, or a file: qcow2 or raw, plain or packed
+    #[arg(long, value_name = "IMAGE", allow_hyphen_values = true)]
+    pub image: Option<OsString>,
+
+    /// The old name of `--image`.
+    #[arg(long, hide = true, value_name = "FILE", allow_hyphen_values = true)]
+    pub image_path: Option<OsString>,
+
+    /// Path to an Ignition file.
+    #[arg(long, hide = true, value_name = "FILE", allow_hyphen_values = true)]
+    pub ignition_path: Option<OsString>,
+
+    /// Let the machine trust the certificate authorities that the host trusts
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = values::boolean
+    )]
+    pub import_native_ca: Option<bool>,
 
     /// Memory in MiB
     #[arg(short, long, value_name = "MIB", allow_hyphen_values = true, value_parser = values::unsigned)]
@@ -40,6 +67,14 @@ pub struct InitArgs {
     )]
     pub now: bool,
 
+    /// Path to an Ansible playbook.
+    #[arg(long, hide = true, value_name = "FILE", allow_hyphen_values = true)]
+    pub playbook: Option<OsString>,
+
+    /// What runs the machine
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub provider: Option<String>,
+
     /// Let the machine's socket lead to the engine of root
     #[arg(
         long,
@@ -48,15 +83,73 @@ pub struct InitArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
         value_parser = values::boolean
     )]
-    pub rootful: bool,
+    pub rootful: Option<bool>,
+
+    /// Compressed swap space in MiB, 0 for none
+    #[arg(short, long, value_name = "MIB", allow_hyphen_values = true, value_parser = values::unsigned)]
+    pub swap: Option<u64>,
+
+    /// Time zone of the machine, e.g. Europe/Berlin, or `local` for the host's
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub timezone: Option<String>,
+
+    /// Make it podman's default connection, with --now
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = values::boolean
+    )]
+    pub update_connection: Option<bool>,
+
+    /// USB devices of the host.
+    #[arg(long, hide = true, value_name = "DEVICE", allow_hyphen_values = true)]
+    pub usb: Vec<String>,
+
+    /// Of WSL; ignored elsewhere, as podman does.
+    #[arg(
+        long, hide = true,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = values::boolean
+    )]
+    pub user_mode_networking: Option<bool>,
 
     /// Name of the user in the machine
     #[arg(long, value_name = "USER", allow_hyphen_values = true)]
     pub username: Option<String>,
+
+    /// Folder of the host to share, `SOURCE:TARGET`. Only the empty one, for none, until folders can be shared.
+    #[arg(
+        short,
+        long,
+        hide = true,
+        value_name = "FOLDER",
+        allow_hyphen_values = true
+    )]
+    pub volume: Vec<String>,
+
+    /// Ignored, as podman does.
+    #[arg(long, hide = true, value_name = "DRIVER", allow_hyphen_values = true)]
+    pub volume_driver: Option<String>,
+
+    /// Vsock beside virtio-serial: `auto` for the host kernel's where there is one, `user` for the program
+    /// vhost-device-vsock, used when virtio-serial is lost, `user-first` for using it before, or `off`
+    #[arg(
+        long,
+        value_name = "auto|user|user-first|off",
+        allow_hyphen_values = true
+    )]
+    pub vsock: Option<Vsock>,
 
     /// Name of the machine.
     #[arg(hide = true, value_name = "NAME")]

@@ -3,13 +3,23 @@
 //! Flags and names mix freely, a flag given twice means its last value, and a missing or empty name is the default
 //! machine's, as with podman. Names are lists here so that too many of them get podman's words ([`usage`]).
 
+pub mod cp;
+pub mod events;
+pub mod exec;
+pub mod image;
+pub mod info;
 pub mod init;
 pub mod inspect;
 pub mod list;
+pub mod logs;
+pub mod restart;
 pub mod rm;
+pub mod set;
+pub mod ssh;
 pub mod start;
 pub mod stop;
 pub mod supervise;
+pub mod system;
 pub mod usage;
 pub mod values;
 
@@ -59,11 +69,15 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Initialize a virtual machine
-    Init(init::InitArgs),
+    Init(Box<init::InitArgs>),
     /// Start an existing machine
     Start(start::StartArgs),
     /// Stop an existing machine
     Stop(stop::StopArgs),
+    /// Stop a machine if it runs, and start it
+    Restart(restart::RestartArgs),
+    /// Change the settings of a machine
+    Set(set::SetArgs),
     /// Remove an existing machine
     Rm(rm::RmArgs),
     /// List machines
@@ -71,6 +85,22 @@ pub enum Command {
     List(list::ListArgs),
     /// Inspect existing machines
     Inspect(inspect::InspectArgs),
+    /// Manage the images that were fetched
+    Image(image::ImageArgs),
+    /// Show where machines are and what they do, in short
+    Info(info::InfoArgs),
+    /// Log in to a machine, or run a command in it
+    Ssh(ssh::SshArgs),
+    /// Copy files between a machine and this host
+    Cp(cp::CpArgs),
+    /// Run a program in a machine, over its agent
+    Exec(exec::ExecArgs),
+    /// Show what a machine says
+    Logs(logs::LogsArgs),
+    /// Show what happened to machines
+    Events(events::EventsArgs),
+    /// Manage podman's settings
+    System(system::SystemArgs),
     /// Own a running machine
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),

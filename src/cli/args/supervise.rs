@@ -17,6 +17,10 @@ pub struct SuperviseArgs {
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub timeout: Option<Duration>,
 
+    /// Keep a guest running whose engine does not come up
+    #[arg(long)]
+    pub rescue: bool,
+
     /// Name of the machine.
     #[arg(hide = true, value_name = "NAME", required = true)]
     pub name: String,

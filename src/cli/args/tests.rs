@@ -51,10 +51,10 @@ fn flags_and_names_mix() {
             (Some(2), Some(4096), Some(20)),
             "{line}"
         );
-        assert!(args.rootful && args.now, "{line}");
+        assert!(args.rootful == Some(true) && args.now, "{line}");
         assert_eq!(
             args.image.as_deref(),
-            Some(std::path::Path::new("disk.qcow2")),
+            Some(std::ffi::OsStr::new("disk.qcow2")),
             "{line}"
         );
     }
@@ -65,11 +65,30 @@ fn flags_can_be_switched_off() {
     let Command::Init(args) = parse("machine init --rootful --now --rootful=false --now=F") else {
         panic!("not an init");
     };
-    assert!(!args.rootful && !args.now);
+    assert!(args.rootful == Some(false) && !args.now);
     let Command::List(args) = parse("machine ls -nq --quiet=false --log-level=error") else {
         panic!("not a list");
     };
     assert!(args.noheading && !args.quiet);
+}
+
+/// Spec 1.4.1: every flag of podman's is known, whether it does something yet or not.
+#[test]
+fn all_of_podmans_flags_of_init() {
+    let line = "machine init --cpus 1 --disk-size 1 --ignition-path f --image f --image-path f --import-native-ca \
+        --memory 1 --now --playbook f --provider qemu --rootful --swap 1 --timezone local --tls-verify=false --usb d \
+        --user-mode-networking --username u -v a -v b --volume-driver d vm";
+    let line = line.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    let Command::Init(args) = parse(&line) else {
+        panic!("not an init");
+    };
+    assert_eq!(args.names, ["vm"]);
+    assert_eq!(args.volume, ["a", "b"]);
+    assert_eq!((args.swap, args.import_native_ca), (Some(1), Some(true)));
+    let Command::Init(args) = parse("machine init -s 7 --import-native-ca=false") else {
+        panic!("not an init");
+    };
+    assert_eq!((args.swap, args.import_native_ca), (Some(7), Some(false)));
 }
 
 #[test]
@@ -106,6 +125,31 @@ fn podman_desktops_command_lines() {
     ] {
         parse(line);
     }
+}
+
+#[test]
+fn the_words_of_ssh_are_passed_as_they_are() {
+    for (line, expected) in [
+        ("machine ssh", &[][..]),
+        ("machine ssh vm", &["vm"]),
+        (
+            "machine ssh vm ls -l --username x",
+            &["vm", "ls", "-l", "--username", "x"],
+        ),
+        ("machine ssh vm -- ls -h", &["vm", "--", "ls", "-h"]),
+        ("machine ssh -- vm ls", &["vm", "ls"]),
+    ] {
+        let Command::Ssh(args) = parse(line) else {
+            panic!("{line}");
+        };
+        assert_eq!(args.words, expected, "{line}");
+        assert_eq!(args.username, None, "{line}");
+    }
+    let Command::Ssh(args) = parse("machine ssh --username root vm -L 1:b:2") else {
+        panic!("not an ssh");
+    };
+    assert_eq!(args.username.as_deref(), Some("root"));
+    assert_eq!(args.words, ["vm", "-L", "1:b:2"]);
 }
 
 #[test]
@@ -166,7 +210,63 @@ fn mistakes_are_podmans() {
         ),
         ("machine start a b", "accepts at most 1 arg(s), received 2"),
         ("machine init a b c", "accepts at most 1 arg(s), received 3"),
+        ("machine set a b", "accepts at most 1 arg(s), received 2"),
+        (
+            "machine restart a b",
+            "accepts at most 1 arg(s), received 2",
+        ),
+        ("machine info a", "`machine info` takes no arguments"),
+        ("machine cp a", "accepts 2 arg(s), received 1"),
+        ("machine cp a b c", "accepts 2 arg(s), received 3"),
+        (
+            "machine ssh --foo vm",
+            "unknown flag: --foo\nSee 'machine ssh --help'",
+        ),
+        (
+            "machine set --cpus x",
+            "invalid argument \"x\" for \"--cpus\" flag: strconv.ParseUint: parsing \"x\": invalid syntax\nSee 'machine set --help'",
+        ),
         ("machine list a", "`machine list` takes no arguments"),
+        (
+            "machine system foo",
+            "unrecognized command `machine system foo`\nTry 'machine system --help' for more information",
+        ),
+        (
+            "machine system connection lst",
+            "unrecognized command `machine system connection lst`\n\nDid you mean this?\n\tlist\n\nTry 'machine system connection --help' for more information",
+        ),
+        (
+            "machine system connection ls --foo",
+            "unknown flag: --foo\nSee 'machine system connection list --help'",
+        ),
+        (
+            "machine system connection add -x",
+            "unknown shorthand flag: 'x' in -x\nSee 'machine system connection add --help'",
+        ),
+        (
+            "machine system connection add -p abc a ssh://h/p",
+            "invalid argument \"abc\" for \"-p, --port\" flag: strconv.ParseInt: parsing \"abc\": invalid syntax\nSee 'machine system connection add --help'",
+        ),
+        (
+            "machine system connection add a",
+            "accepts 2 arg(s), received 1",
+        ),
+        (
+            "machine system connection rename a",
+            "accepts 2 arg(s), received 1",
+        ),
+        (
+            "machine system connection default",
+            "accepts 1 arg(s), received 0",
+        ),
+        (
+            "machine system connection remove a b",
+            "accepts 1 arg(s), received 2",
+        ),
+        (
+            "machine system connection ls x",
+            "`machine system connection list` takes no arguments",
+        ),
         (
             "machine foo",
             "unrecognized command `machine foo`\nTry 'machine --help' for more information",
@@ -177,11 +277,11 @@ fn mistakes_are_podmans() {
         ),
         (
             "machine lst",
-            "unrecognized command `machine lst`\n\nDid you mean this?\n\tlist\n\nTry 'machine --help' for more information",
+            "unrecognized command `machine lst`\n\nDid you mean this?\n\tlist\n\tset\n\tssh\n\nTry 'machine --help' for more information",
         ),
         (
             "machine st",
-            "unrecognized command `machine st`\n\nDid you mean this?\n\tlist\n\trm\n\tstart\n\tstop\n\nTry 'machine --help' for more information",
+            "unrecognized command `machine st`\n\nDid you mean this?\n\tcp\n\tlist\n\trm\n\tset\n\tssh\n\tstart\n\tstop\n\nTry 'machine --help' for more information",
         ),
     ];
     for (line, expected) in cases {
@@ -189,13 +289,36 @@ fn mistakes_are_podmans() {
     }
 }
 
+#[test]
+fn a_group_without_a_command_is_help_and_a_mistake() {
+    for (line, expected) in [
+        ("machine", "missing command 'machine COMMAND'"),
+        ("machine system", "missing command 'machine system COMMAND'"),
+        (
+            "machine system connection",
+            "missing command 'machine system connection COMMAND'",
+        ),
+    ] {
+        let cli = Cli::try_parse_from(words(line)).expect(line);
+        let (help, mistake) = usage::missing_command(cli.command.as_ref()).expect(line);
+        assert_eq!(mistake, expected);
+        assert!(help.contains("Commands:"), "{help}");
+    }
+    let command = parse("machine system connection ls");
+    assert_eq!(usage::missing_command(Some(&command)), None);
+}
+
 /// All help in one text: what a change of the grammar does to it is seen in one place.
 #[test]
 fn help() {
-    let mut lines = vec!["machine --help".to_owned()];
-    for command in Cli::command().get_subcommands() {
-        lines.push(format!("machine {} --help", command.get_name()));
+    fn collect(command: &clap::Command, path: &str, lines: &mut Vec<String>) {
+        lines.push(format!("{path} --help"));
+        for command in command.get_subcommands() {
+            collect(command, &format!("{path} {}", command.get_name()), lines);
+        }
     }
+    let mut lines = Vec::new();
+    collect(&Cli::command(), "machine", &mut lines);
     let mut all = String::new();
     for line in lines {
         let error = Cli::try_parse_from(words(&line)).expect_err("an answer");
@@ -209,4 +332,28 @@ fn help() {
         assert!(line.chars().count() <= 80, "longer than 80 columns: {line}");
     }
     insta::assert_snapshot!("help", all);
+}
+
+#[test]
+fn what_follows_the_first_word_of_exec_is_the_programs() {
+    let exec = |line: &str| match parse(line) {
+        Command::Exec(args) => args,
+        other => panic!("{line}: {other:?}"),
+    };
+    let args = exec("machine exec -u root -e A=b --env C -w /tmp -T vm ls -la --user x -- -T");
+    assert_eq!(args.words, words("vm ls -la --user x -- -T"));
+    assert_eq!(args.env, words("A=b C"));
+    assert_eq!(args.user.as_deref(), Some("root"));
+    assert_eq!(args.workdir.as_deref(), Some("/tmp"));
+    assert!(args.no_tty && !args.tty);
+    assert_eq!(exec("machine exec vm -- ls -l").words, words("vm -- ls -l"));
+    assert_eq!(exec("machine exec -- vm -l").words, words("vm -l"));
+    assert_eq!(exec("machine exec -it vm sh").words, words("vm sh"));
+    let args = exec("machine exec -T -t vm --log-level x");
+    assert!(args.tty && !args.no_tty);
+    assert_eq!(args.words, words("vm --log-level x"));
+    assert_eq!(
+        mistake("machine exec -x ls"),
+        "unknown shorthand flag: 'x' in -x\nSee 'machine exec --help'"
+    );
 }

@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Error};
 
-use super::{Cli, Command, PROGRAM};
+use super::{Cli, Command, PROGRAM, image, system};
+use crate::machine::nearest::distance;
 
 /// Edits apart that a mistyped command may be from the one that is suggested.
 const SUGGESTION_DISTANCE: usize = 2;
@@ -20,37 +21,93 @@ pub enum Usage {
     Mistake(String),
 }
 
+/// A place in the grammar: the program, or one of its commands.
+struct Place {
+    /// The words that lead there, as `machine system connection`.
+    path: String,
+    command: clap::Command,
+}
+
+impl Place {
+    fn root() -> Self {
+        Self {
+            path: PROGRAM.to_owned(),
+            command: Cli::command(),
+        }
+    }
+
+    /// The command of this name or alias.
+    fn child(&self, word: &str) -> Option<Self> {
+        let command = self.command.find_subcommand(word)?.clone();
+        Some(Self {
+            path: format!("{} {}", self.path, command.get_name()),
+            command,
+        })
+    }
+
+    /// The command that the words of a command line name, as far as they name one.
+    fn of(words: &[OsString]) -> Self {
+        let mut place = Self::root();
+        let mut words = words.iter().skip(1).map(|word| word.to_string_lossy());
+        while let Some(word) = words.next() {
+            if word == "--log-level" {
+                words.next();
+            } else if !word.starts_with('-') {
+                match place.child(&word) {
+                    Some(child) => place = child,
+                    None => break,
+                }
+            }
+        }
+        place
+    }
+
+    /// Whether it has commands of its own.
+    fn is_group(&self) -> bool {
+        self.command.has_subcommands()
+    }
+}
+
 /// Explains clap's `error` about the command line `words`, the program's name included.
 pub fn explain(error: &Error, words: &[OsString]) -> Usage {
+    let place = Place::of(words);
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             Usage::Answer(error.render().ansi().to_string())
         }
-        ErrorKind::InvalidSubcommand => Usage::Mistake(unknown_command(&context(
-            error,
-            ContextKind::InvalidSubcommand,
-        ))),
-        kind => {
-            let path = match command_of(words) {
-                Some(command) => format!("{PROGRAM} {command}"),
-                None => PROGRAM.to_owned(),
-            };
-            Usage::Mistake(format!(
-                "{}\nSee '{path} --help'",
-                flag_mistake(kind, error)
-            ))
+        ErrorKind::InvalidSubcommand => Usage::Mistake(unknown_command(
+            &place,
+            &context(error, ContextKind::InvalidSubcommand),
+        )),
+        // A group takes no words but its commands.
+        ErrorKind::UnknownArgument
+            if place.is_group() && !context(error, ContextKind::InvalidArg).starts_with('-') =>
+        {
+            let word = context(error, ContextKind::InvalidArg);
+            Usage::Mistake(unknown_command(&place, &word))
         }
+        kind => Usage::Mistake(format!(
+            "{}\nSee '{} --help'",
+            flag_mistake(kind, error, &place),
+            place.path
+        )),
     }
 }
 
-/// The help that a command line without a command gets, on standard output.
-pub fn help() -> String {
-    Cli::command().render_help().ansi().to_string()
-}
-
-/// The mistake of giving no command.
-pub fn missing_command() -> String {
-    format!("missing command '{PROGRAM} COMMAND'")
+/// What a command line gets that stops at a group of commands: help on standard output, and the mistake.
+pub fn missing_command(command: Option<&Command>) -> Option<(String, String)> {
+    let words: &[&str] = match command {
+        None => &[],
+        Some(Command::System(args)) => system::missing_command(args)?,
+        Some(Command::Image(args)) => image::missing_command(args)?,
+        Some(_) => return None,
+    };
+    let mut place = Place::root();
+    for word in words {
+        place = place.child(word)?;
+    }
+    let help = place.command.render_help().ansi().to_string();
+    Some((help, format!("missing command '{} COMMAND'", place.path)))
 }
 
 /// Refuses more names than a command takes.
@@ -60,13 +117,25 @@ pub fn check_names(command: &Command) -> Result<(), String> {
         Command::Start(args) => (&args.names, 1),
         Command::Stop(args) => (&args.names, 1),
         Command::Rm(args) => (&args.names, 1),
-        Command::List(args) => {
-            if !args.names.is_empty() {
-                return Err(format!("`{PROGRAM} list` takes no arguments"));
-            }
+        Command::Set(args) => (&args.names, 1),
+        Command::Restart(args) => (&args.names, 1),
+        Command::List(args) => return no_names("list", &args.names),
+        Command::Info(args) => return no_names("info", &args.names),
+        Command::Cp(args) if args.paths.len() != 2 => {
+            let received = args.paths.len();
+            return Err(format!("accepts 2 arg(s), received {received}"));
+        }
+        Command::Logs(args) => (&args.names, 1),
+        Command::Inspect(_)
+        | Command::Supervise(_)
+        | Command::Ssh(_)
+        | Command::Exec(_)
+        | Command::Events(_)
+        | Command::Cp(_) => {
             return Ok(());
         }
-        Command::Inspect(_) | Command::Supervise(_) => return Ok(()),
+        Command::System(args) => return system::check_words(args),
+        Command::Image(args) => return image::check_words(args),
     };
     if names.len() > most {
         let received = names.len();
@@ -77,6 +146,13 @@ pub fn check_names(command: &Command) -> Result<(), String> {
     Ok(())
 }
 
+fn no_names(command: &str, names: &[String]) -> Result<(), String> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(format!("`{PROGRAM} {command}` takes no arguments"))
+}
+
 fn context(error: &Error, kind: ContextKind) -> String {
     match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
@@ -85,7 +161,7 @@ fn context(error: &Error, kind: ContextKind) -> String {
     }
 }
 
-fn flag_mistake(kind: ErrorKind, error: &Error) -> String {
+fn flag_mistake(kind: ErrorKind, error: &Error, place: &Place) -> String {
     // clap writes an argument as `-m, --memory <MIB>`; podman's texts want its flags.
     let argument = context(error, ContextKind::InvalidArg);
     let value = context(error, ContextKind::InvalidValue);
@@ -99,12 +175,12 @@ fn flag_mistake(kind: ErrorKind, error: &Error) -> String {
             Some(reason) => {
                 format!(
                     r#"invalid argument "{value}" for "{}" flag: {reason}"#,
-                    flags(&argument)
+                    flags(place, &argument)
                 )
             }
             None => format!(
                 r#"invalid argument "{value}" for "{}" flag"#,
-                flags(&argument)
+                flags(place, &argument)
             ),
         },
         ErrorKind::TooManyValues | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
@@ -142,12 +218,12 @@ fn long_flag(argument: &str) -> &str {
 }
 
 /// The option as podman's usage writes it, `-m, --memory`.
-fn flags(argument: &str) -> String {
+fn flags(place: &Place, argument: &str) -> String {
     let long = long_flag(argument);
     let root = Cli::command();
-    let short = root
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments)
+    let short = place
+        .command
+        .get_arguments()
         .chain(root.get_arguments())
         .filter(|known| {
             known
@@ -161,25 +237,10 @@ fn flags(argument: &str) -> String {
     }
 }
 
-/// The command that `words` name, by its first name.
-fn command_of(words: &[OsString]) -> Option<String> {
-    let mut words = words.iter().skip(1).map(|word| word.to_string_lossy());
-    while let Some(word) = words.next() {
-        if word == "--log-level" {
-            words.next();
-        } else if !word.starts_with('-') {
-            let root = Cli::command();
-            return root
-                .find_subcommand(word.as_ref())
-                .map(|command| command.get_name().to_owned());
-        }
-    }
-    None
-}
-
-fn unknown_command(word: &str) -> String {
-    let known = Cli::command();
-    let mut near: Vec<&str> = known
+fn unknown_command(place: &Place, word: &str) -> String {
+    let path = &place.path;
+    let mut near: Vec<&str> = place
+        .command
         .get_subcommands()
         .filter(|command| !command.is_hide_set())
         .map(clap::Command::get_name)
@@ -194,22 +255,6 @@ fn unknown_command(word: &str) -> String {
         format!("\nDid you mean this?\n\t{}\n\n", near.join("\n\t"))
     };
     format!(
-        "unrecognized command `{PROGRAM} {word}`\n{suggestion}Try '{PROGRAM} --help' for more information"
+        "unrecognized command `{path} {word}`\n{suggestion}Try '{path} --help' for more information"
     )
-}
-
-/// Levenshtein's distance, letters of either case being equal.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, left) in left.to_lowercase().chars().enumerate() {
-        let mut diagonal = index;
-        row[0] = index + 1;
-        for (column, right) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }

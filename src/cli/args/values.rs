@@ -53,6 +53,24 @@ pub fn unsigned(text: &str) -> Result<u64, String> {
     u64::from_str_radix(digits, radix).or_else(|_| failed("value out of range"))
 }
 
+/// Parses a number, in decimal or with Go's prefixes.
+pub fn signed(text: &str) -> Result<i64, String> {
+    let failed = |reason: &str| Err(format!(r#"strconv.ParseInt: parsing "{text}": {reason}"#));
+    let (sign, digits) = match text.strip_prefix(['-', '+']) {
+        Some(digits) if text.starts_with('-') => (-1, digits),
+        Some(digits) => (1, digits),
+        None => (1, text),
+    };
+    match unsigned(digits) {
+        Ok(number) => match i64::try_from(number) {
+            Ok(number) => Ok(sign * number),
+            Err(_) => failed("value out of range"),
+        },
+        Err(error) if error.ends_with("value out of range") => failed("value out of range"),
+        Err(_) => failed("invalid syntax"),
+    }
+}
+
 /// Parses a span of time: a whole number of seconds, or one with the unit `s`, `m` or `h`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let (digits, unit) = match text.char_indices().next_back() {
@@ -73,6 +91,23 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_signs() {
+        assert_eq!(signed("22"), Ok(22));
+        assert_eq!(signed("-1"), Ok(-1));
+        assert_eq!(signed("+0x10"), Ok(16));
+        for (wrong, reason) in [
+            ("", "invalid syntax"),
+            ("--1", "invalid syntax"),
+            ("a", "invalid syntax"),
+            ("9223372036854775808", "value out of range"),
+            ("99999999999999999999", "value out of range"),
+        ] {
+            let text = format!("strconv.ParseInt: parsing \"{wrong}\": {reason}");
+            assert_eq!(signed(wrong), Err(text));
+        }
+    }
 
     #[test]
     fn durations_have_units() {

@@ -1,72 +1,187 @@
 //! `machine init`.
 
-use super::{Session, start};
+use std::ffi::OsString;
+use std::future::Future;
+use std::pin::Pin;
+
+use machine_images::Reference;
+
+use super::{Session, default_connection, image, start};
 use crate::cli::args::init::InitArgs;
 use crate::cli::args::name_or_default;
 use crate::cli::error::CommandError;
+use crate::cli::image_bar::ImageBar;
 use crate::cli::output::printer::Printer;
-use crate::cli::progress::CopyBar;
 use crate::cli::texts;
-use crate::machine::resources::Wish;
-use crate::machine::{MachineName, ProviderKind};
-use crate::ops::init::{self, DEFAULT_USER, Host, InitProgress, InitReporter, InitRequest};
+use crate::connection::machine::Scheme;
+use crate::machine::MachineName;
+use crate::machine::settings::{Layer, Origin, Settings, Wishes};
+use crate::ops::connection;
+use crate::ops::image::ImageRequest;
+use crate::ops::init::{self, Host, InitError, InitProgress, InitReporter, InitRequest};
+use crate::ops::start::StartOptions;
 
-pub(super) async fn run(args: &InitArgs, session: &Session<'_>) -> Result<(), CommandError> {
-    let request = request(args)?;
-    let reporter = Reporter {
-        printer: session.printer,
-        bar: CopyBar::new(session.printer, &session.interrupt),
-    };
+pub(super) async fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<(), CommandError> {
+    let printer = session.printer;
+    for notice in deprecated(args) {
+        printer.stderr(notice);
+    }
+    let name = MachineName::parse(name_or_default(&args.names))?;
+    refuse_unsupported(args)?;
+    let settings = settings(args, session)?;
+    let scheme = connection::scheme(session.hostconf.own()?.connection_scheme);
+    let provider = settings.provider(&init::providers())?;
+    let image = image::request(reference(args, &settings)?, provider, &args.fetch, session)?;
+    let request = request(name, args, &settings, scheme, image)?;
     let host = Host::detect();
-    let work = init::init(&session.store, &host, &request, &reporter);
-    session.interrupt.guard(work).await?;
+    if request.wish.memory_mib.is_none() && host.resources.clamps_default_memory() {
+        printer.stderr(&texts::clamped_memory(&host.resources));
+    }
+    let reporter = Reporter {
+        printer,
+        bar: ImageBar::new(printer, &session.interrupt, args.fetch.progress),
+    };
+    let cache = image::cache(session);
+    let work = init::init(
+        &session.store,
+        &cache,
+        &session.connections,
+        &host,
+        &request,
+        &reporter,
+    );
+    let outcome = session.interrupt.guard(work).await;
+    outcome.map_err(|error| explain(error, &settings))?;
     // The bar goes before the last words come.
     drop(reporter);
     let name = request.name.as_str();
-    session.printer.stdout(texts::INIT_COMPLETE);
+    printer.stdout(texts::INIT_COMPLETE);
     if args.now {
-        return start::start(name, true, None, session, session.printer).await;
+        let update = args.update_connection;
+        let make_default = default_connection::choose_for(name, update, session)?;
+        start::start(name, true, StartOptions::default(), session, printer).await?;
+        return default_connection::settle(name, make_default, session);
     }
-    session.printer.stdout(&texts::start_hint(name));
+    printer.stdout(&texts::start_hint(name));
     Ok(())
 }
 
-/// What the arguments ask for.
-fn request(args: &InitArgs) -> Result<InitRequest, CommandError> {
-    let name = MachineName::parse(name_or_default(&args.names))?;
-    let Some(image) = &args.image else {
-        return Err(CommandError::new("no image was given")
-            .with_hint("give one with `--image FILE`; downloads come in a later version"));
+/// The notices of spec 1.4.1 about flags of the past.
+fn deprecated(args: &InitArgs) -> Vec<&'static str> {
+    let mut notices = Vec::new();
+    if args.image_path.is_some() {
+        notices.push("Flag --image-path has been deprecated, use --image instead\n");
+    }
+    if args.volume_driver.is_some() {
+        notices.push("Flag --volume-driver has been deprecated, will be ignored\n");
+    }
+    notices
+}
+
+/// Refuses flags that would do nothing: who asks for a shared folder and gets none finds out too late.
+fn refuse_unsupported(args: &InitArgs) -> Result<(), CommandError> {
+    let wanted = |values: &[String]| values.iter().any(|value| !value.is_empty());
+    let (flag, hint) = if wanted(&args.volume) {
+        (
+            "--volume",
+            "`--volume \"\"` is accepted; no folder is shared without it either",
+        )
+    } else if wanted(&args.usb) {
+        ("--usb", "make the machine without it")
+    } else if args.ignition_path.is_some() {
+        (
+            "--ignition-path",
+            "the machine's own Ignition file makes the user and the engines' sockets",
+        )
+    } else if args.playbook.is_some() {
+        ("--playbook", "run the playbook in the started machine")
+    } else {
+        return Ok(());
     };
-    let user = args.username.as_deref().unwrap_or(DEFAULT_USER);
-    Ok(InitRequest {
-        name,
-        provider: ProviderKind::default(),
-        user: user.to_owned(),
-        image: image.clone(),
-        wish: Wish {
-            // A number that does not fit is more than any host has, which is what the check then says.
-            cpus: args
-                .cpus
-                .map(|cpus| u32::try_from(cpus).unwrap_or(u32::MAX)),
+    Err(CommandError::new(format!("`{flag}` is not supported yet")).with_hint(hint))
+}
+
+/// Settles what the machine is like: flags, environment, our file, `containers.conf`, defaults.
+fn settings(args: &InitArgs, session: &Session<'_>) -> Result<Settings, CommandError> {
+    let flags = Layer {
+        origin: Origin::Flag,
+        wishes: Wishes {
+            cpus: args.cpus,
             memory_mib: args.memory,
             disk_gib: args.disk_size,
+            // The path on the command line need not be Unicode: see `request`.
+            image: None,
+            user: args.username.clone(),
+            provider: args.provider.clone(),
+            rootful: args.rootful,
+            time_zone: args.timezone.clone(),
+            swap_mib: args.swap,
+            import_native_ca: args.import_native_ca,
         },
-        rootful: args.rootful,
+    };
+    let mut layers = vec![flags];
+    layers.extend(session.hostconf.layers(&|name| std::env::var_os(name))?);
+    Ok(Settings::resolve(&layers))
+}
+
+fn request(
+    name: MachineName,
+    args: &InitArgs,
+    settings: &Settings,
+    scheme: Scheme,
+    image: ImageRequest,
+) -> Result<InitRequest, CommandError> {
+    settings.check()?;
+    Ok(InitRequest {
+        name,
+        provider: image.provider,
+        user: settings.user.value.clone(),
+        image,
+        wish: settings.wish(),
+        rootful: settings.rootful.value,
+        scheme,
+        time_zone: settings.time_zone.value.clone(),
+        swap_mib: settings.swap_mib.value,
+        import_native_ca: settings.import_native_ca.value,
+        vsock: args.vsock.unwrap_or_default(),
     })
+}
+
+/// The image of the command line, else the configured one, else the stable stream of Fedora CoreOS.
+fn reference(args: &InitArgs, settings: &Settings) -> Result<Reference, CommandError> {
+    let flag = args.image.as_ref().or(args.image_path.as_ref()).cloned();
+    let configured = settings.image.as_ref().map(|image| &image.value);
+    let text = flag.or_else(|| configured.map(OsString::from));
+    image::reference(text.as_deref()).map_err(|error| {
+        let text = text.unwrap_or_default();
+        let blame = settings.blame_image(&text.to_string_lossy());
+        CommandError::from(error).with_hints(blame)
+    })
+}
+
+/// An error of `init`, with the file that set the value it is about.
+fn explain(error: InitError, settings: &Settings) -> CommandError {
+    let blame = match &error {
+        InitError::Resources(error) => settings.blame_resource(error),
+        InitError::Name(error) => settings.blame_name(error),
+        _ => None,
+    };
+    CommandError::from(error).with_hints(blame)
 }
 
 /// Tells what is made, and asks the user's wish.
 struct Reporter<'a> {
     printer: &'a Printer,
-    bar: CopyBar,
+    bar: ImageBar,
 }
 
 impl InitReporter for Reporter<'_> {
     fn progress(&self, progress: InitProgress) {
         match progress {
             InitProgress::Image { description } => self.printer.stdout(&texts::image(&description)),
-            InitProgress::Copying { done, total } => self.bar.update(done, total),
+            InitProgress::Fetching(progress) => self.bar.fetch(progress),
+            InitProgress::Notice(text) => self.bar.warn(&text),
+            InitProgress::Copying { done, total } => self.bar.copy(done, total),
             InitProgress::Completing => {}
         }
     }
@@ -74,61 +189,178 @@ impl InitReporter for Reporter<'_> {
     fn cancelled(&self) -> bool {
         self.bar.is_cancelled()
     }
+
+    fn stopped(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.bar.cancelled())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::ffi::OsStr;
 
     use clap::Parser as _;
 
     use super::*;
     use crate::cli::args::{Cli, Command};
     use crate::cli::cmd::testing;
+    use crate::cli::output::printer::Captured;
     use crate::store::testing::Bench;
 
     fn args(line: &str) -> InitArgs {
         let cli = Cli::try_parse_from(line.split(' ')).expect("a good command line");
         match cli.command {
-            Some(Command::Init(args)) => args,
+            Some(Command::Init(args)) => *args,
             other => panic!("{other:?}"),
         }
     }
 
+    /// Runs `init` with a file `empty` as its image where the line says so, and these configuration files.
+    fn try_init(bench: &Bench, line: &str) -> (Result<(), String>, Captured) {
+        let empty = bench.root.path().join("empty");
+        fs_err::write(&empty, "").expect("a file");
+        let mut args = args(line);
+        if args.image.as_deref() == Some(OsStr::new("empty")) {
+            args.image = Some(empty.into_os_string());
+        }
+        testing::run(bench, "", async |session| run(&args, session).await)
+    }
+
     fn refusal(line: &str) -> String {
-        let error = request(&args(line)).expect_err(line);
-        anstream::adapter::strip_str(&error.render()).to_string()
+        try_init(&Bench::new(), line).0.expect_err(line)
     }
 
     #[test]
-    fn arguments_become_a_request() {
-        let line =
-            "machine init vm --image d.raw --cpus 2 -m 1024 --disk-size 7 --rootful --username me";
-        let request = request(&args(line)).expect("a good request");
-        assert_eq!(request.name.as_str(), "vm");
-        assert_eq!(request.user, "me");
-        assert_eq!(request.image, PathBuf::from("d.raw"));
+    fn arguments_become_a_machine() {
+        let bench = Bench::new();
+        let line = "machine init vm --image empty --cpus 1 -m 1024 --disk-size 7 --rootful --username me \
+            --swap 64 --timezone Etc/UTC --import-native-ca --provider qemu --vsock off --volume= --tls-verify=false";
+        let line = line.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+        let (result, captured) = try_init(&bench, &line);
+        assert_eq!(result, Ok(()));
+        assert_eq!(captured.stderr, "");
+        let config = bench.store.find("vm").expect("a machine").config;
+        assert_eq!(config.user, "me");
         assert_eq!(
-            request.wish,
-            Wish {
-                cpus: Some(2),
-                memory_mib: Some(1024),
-                disk_gib: Some(7)
-            }
+            (
+                config.resources.cpus,
+                config.resources.memory_mib,
+                config.resources.disk_gib
+            ),
+            (1, 1024, 7)
         );
-        assert!(request.rootful);
+        assert_eq!(
+            (config.swap_mib, config.time_zone.as_str()),
+            (64, "Etc/UTC")
+        );
+        assert!(config.rootful && config.import_native_ca);
+        assert_eq!(config.vsock.word(), "off");
+    }
+
+    /// Flags, then our file, then containers.conf, then defaults.
+    #[test]
+    fn files_have_a_say() {
+        let bench = Bench::new();
+        let put = |name: &str, text: &str| {
+            fs_err::write(bench.root.path().join(name), text).expect("a file");
+        };
+        put(
+            "containers.conf",
+            "[containers]\ntz = \"Asia/Tokyo\"\n[machine]\ncpus = 999999\nmemory = 600\ndisk_size = 3\nuser = \"conf\"",
+        );
+        put(
+            "config.toml",
+            "[machine]\ncpus = 1\nmemory = 700\nswap = 9\nrootful = true",
+        );
+        let (result, _) = try_init(
+            &bench,
+            "machine init vm --image empty --memory 800 --swap 0",
+        );
+        assert_eq!(result, Ok(()));
+        let config = bench.store.find("vm").expect("a machine").config;
+        assert_eq!(
+            (
+                config.resources.cpus,
+                config.resources.memory_mib,
+                config.resources.disk_gib
+            ),
+            (1, 800, 3)
+        );
+        assert_eq!(
+            (config.user.as_str(), config.time_zone.as_str()),
+            ("conf", "Asia/Tokyo")
+        );
+        assert_eq!((config.swap_mib, config.rootful), (0, true));
+
+        put("config.toml", "");
+        let error = try_init(&bench, "machine init two --image empty")
+            .0
+            .expect_err("999999 CPUs");
+        assert!(
+            error.starts_with(
+                "Error: requested number of CPUs (999999) greater than number of host CPUs ("
+            ),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("hint: the number of CPUs is set by containers.conf\n"),
+            "{error}"
+        );
+
+        put("config.toml", "[machine]\ncpu = 1");
+        let error = try_init(&bench, "machine init two --image empty")
+            .0
+            .expect_err("a slip");
+        assert!(
+            error.contains("config.toml`, line 2: unknown key `machine.cpu`\n"),
+            "{error}"
+        );
+        assert!(error.ends_with("hint: did you mean `cpus`?\n"), "{error}");
     }
 
     #[test]
     fn names_are_checked_first() {
         assert_eq!(
-            refusal("machine init a/b"),
+            refusal("machine init a/b --provider xen --usb d"),
             "Error: invalid name \"a/b\": names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument\n"
         );
         assert_eq!(
-            refusal("machine init"),
-            "Error: no image was given\nhint: give one with `--image FILE`; downloads come in a later version\n"
+            refusal("machine init --provider Qemu"),
+            "Error: unsupported provider \"Qemu\"\n"
         );
+        assert_eq!(
+            refusal("machine init --image stable@44"),
+            "Error: `44` is no release of Fedora CoreOS: one is four numbers such as `44.20261101.3.0`, the second of them a date\n\
+             hint: an image is a file, an `https://` or `http://` URL, `docker://` with an artifact's name, or a stream of Fedora CoreOS: `stable`, `testing`, `next`\n"
+        );
+        assert_eq!(
+            refusal("machine init --username a/b"),
+            "Error: invalid username \"a/b\": names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument\n"
+        );
+        assert_eq!(
+            refusal("machine init --image empty --timezone a=b"),
+            "Error: invalid time zone \"a=b\"\nhint: time zones are named as `Europe/Berlin`; `local` is the host's\n"
+        );
+    }
+
+    #[test]
+    fn flags_of_the_past_and_of_the_future() {
+        let (_, captured) = try_init(
+            &Bench::new(),
+            "machine init --image-path x --volume-driver y",
+        );
+        assert_eq!(
+            captured.stderr,
+            "Flag --image-path has been deprecated, use --image instead\n\
+             Flag --volume-driver has been deprecated, will be ignored\n"
+        );
+        for flag in ["--volume", "--usb", "--ignition-path", "--playbook"] {
+            let error = refusal(&format!("machine init --image empty {flag} x"));
+            assert!(
+                error.starts_with(&format!("Error: `{flag}` is not supported yet\nhint: ")),
+                "{error}"
+            );
+        }
     }
 
     #[test]
@@ -137,7 +369,7 @@ mod tests {
         let empty = bench.root.path().join("empty");
         fs_err::write(&empty, "").expect("a file");
         let args = InitArgs {
-            image: Some(empty),
+            image: Some(empty.into_os_string()),
             ..args("machine init vm --cpus 1 -m 512 --disk-size 1")
         };
         let (result, captured) =

@@ -72,6 +72,8 @@ fn report(machine: InspectedMachine) -> Inspected {
         user_mode_networking: true,
         rootful: config.rootful,
         rosetta: false,
+        health: machine.status.health(),
+        reason: machine.status.reason().to_owned(),
     }
 }
 
@@ -114,6 +116,8 @@ mod tests {
             user_mode_networking: true,
             rootful: false,
             rosetta: false,
+            health: "",
+            reason: String::new(),
         }
     }
 
@@ -157,7 +161,9 @@ mod tests {
                   "State": "stopped",
                   "UserModeNetworking": true,
                   "Rootful": false,
-                  "Rosetta": false
+                  "Rosetta": false,
+                  "Health": "",
+                  "Reason": ""
              }
         ]
         "#);

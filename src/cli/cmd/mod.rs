@@ -1,29 +1,52 @@
 //! The commands: arguments to a request, the request's result to output. One file a command.
 
+mod all;
+mod connection;
+mod cp;
+mod default_connection;
+mod events;
+mod exec;
+mod image;
+mod info;
 mod init;
 mod inspect;
 mod list;
+mod logs;
+mod restart;
 mod rm;
+mod set;
+mod ssh;
 mod start;
+mod start_lines;
 mod stop;
 mod supervise;
 
-use std::io::BufRead;
+use std::io::{BufRead, IsTerminal as _};
 
 use machine_host::directories::Directories;
 
 use super::args::Command;
-use super::error::CommandError;
+use super::error::{CommandError, SUCCESS};
 use super::interrupt::Interrupt;
 use super::output::printer::Printer;
+use crate::connection::ConnectionsFile;
+use crate::hostconf::HostConf;
 use crate::store::Store;
 
 /// What every command works with.
 pub struct Session<'a> {
     /// Where it prints.
     pub printer: &'a Printer,
+    /// Where everything lies.
+    pub directories: Directories,
     /// The machines.
     pub store: Store,
+    /// The file with podman's connections; read by the commands that need it.
+    pub connections: ConnectionsFile,
+    /// Whether a person answers questions.
+    pub interactive: bool,
+    /// What is configured on this host; read by the commands that need it.
+    pub hostconf: HostConf,
     /// The user's wish to stop.
     pub interrupt: Interrupt,
     /// Where answers are read.
@@ -39,24 +62,44 @@ impl std::fmt::Debug for Session<'_> {
     }
 }
 
-/// Runs `command` with the user's machines, terminal and signals.
-pub async fn run(command: Command, printer: &Printer) -> Result<(), CommandError> {
+/// Runs `command` with the user's machines, terminal and signals. Gives the exit code: that of the user's program where
+/// the command runs one, else [`SUCCESS`].
+pub async fn run(command: Command, printer: &Printer) -> Result<u8, CommandError> {
+    let interactive = std::io::stdin().is_terminal();
     let mut input = std::io::stdin().lock();
+    let directories = Directories::from_environment()?;
     let mut session = Session {
         printer,
-        store: Store::open(&Directories::from_environment()?),
+        store: Store::open(&directories),
+        connections: ConnectionsFile::from_environment()?,
+        interactive,
+        hostconf: HostConf::locate(&directories, &|name| std::env::var_os(name)),
+        directories,
         interrupt: Interrupt::default(),
         input: &mut input,
     };
     match command {
-        Command::Init(args) => init::run(&args, &session).await,
-        Command::Start(args) => start::run(&args, &session).await,
+        Command::Init(args) => init::run(&args, &mut session).await,
+        Command::Start(args) => start::run(&args, &mut session).await,
         Command::Stop(args) => stop::run(&args, &session).await,
+        Command::Set(args) => set::run(&args, &session).await,
         Command::Rm(args) => rm::run(&args, &mut session).await,
         Command::List(args) => list::run(&args, &session),
+        Command::Restart(args) => restart::run(&args, &session).await,
+        Command::Image(args) => Box::pin(image::run(&args, &session)).await,
+        Command::Info(args) => info::run(&args, &session),
+        // Its exit code is that of the program in the machine.
+        Command::Ssh(args) => return ssh::run(&args, &session).await,
+        Command::Cp(args) => cp::run(&args, &session).await,
+        // As above.
+        Command::Exec(args) => return Box::pin(exec::run(&args, &session)).await,
+        Command::Logs(args) => return logs::run(&args, &session).await,
+        Command::Events(args) => return events::run(&args, &session).await,
         Command::Inspect(args) => inspect::run(&args, &session),
+        Command::System(args) => connection::run(&args, &session).await,
         Command::Supervise(args) => supervise::run(&args, &session).await,
     }
+    .map(|()| SUCCESS)
 }
 
 /// What the tests of the commands share.
@@ -76,7 +119,11 @@ mod testing {
         let mut input = input.as_bytes();
         let mut session = Session {
             printer: &printer,
+            directories: bench.directories(),
             store: bench.store.clone(),
+            connections: ConnectionsFile::at(bench.root.path().join("connections.json")),
+            interactive: false,
+            hostconf: HostConf::in_directory(bench.root.path()),
             interrupt: Interrupt::default(),
             input: &mut input,
         };

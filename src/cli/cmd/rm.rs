@@ -23,8 +23,22 @@ pub(super) async fn run(args: &RmArgs, session: &mut Session<'_>) -> Result<(), 
         }
     }
     let stop = async |files: &_| ops::stop::stop(&session.store, &plan.name, files, true).await;
-    let work = rm::remove(&session.store, &plan, args.force, client::probe, stop);
-    Ok(session.interrupt.guard(work).await?)
+    let work = rm::remove(
+        &session.store,
+        &session.connections,
+        &plan,
+        args.force,
+        client::probe,
+        stop,
+    );
+    let removed = session.interrupt.guard(work).await?;
+    if let Some(error) = removed.connections {
+        let warning = CommandError::from(error);
+        let warning =
+            warning.with_hint("the machine is removed; the next change removes its connections");
+        session.printer.stderr(&warning.render_warning());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `machine start`.
 
-use std::time::Duration;
+use jiff::Timestamp;
 
-use super::Session;
+use super::{Session, all, default_connection, start_lines};
 use crate::cli::args::name_or_default;
 use crate::cli::args::start::StartArgs;
 use crate::cli::error::CommandError;
@@ -10,32 +10,61 @@ use crate::cli::interrupt;
 use crate::cli::output::printer::{Printer, Verbosity};
 use crate::cli::progress::Phases;
 use crate::cli::texts;
+use crate::machine::MachineName;
 use crate::ops;
-use crate::ops::start::{StartError, Started};
+use crate::ops::attend::{self, AttendError};
+use crate::ops::start::{StartError, StartOptions, Started};
 use crate::supervisor::events::{Event, Stamped};
 
-pub(super) async fn run(args: &StartArgs, session: &Session<'_>) -> Result<(), CommandError> {
+pub(super) async fn run(args: &StartArgs, session: &mut Session<'_>) -> Result<(), CommandError> {
+    check(args)?;
+    if args.all {
+        return all::start(args, session).await;
+    }
+    let name = name_or_default(&args.names);
+    let update = args.update_connection;
+    if args.format.is_some() {
+        return start_lines::run(name, args, session).await;
+    }
     let verbosity = if args.quiet {
         Verbosity::Quiet
     } else {
         Verbosity::Normal
     };
     let printer = session.printer.with_verbosity(verbosity);
-    start(
-        name_or_default(&args.names),
-        !args.no_info,
-        args.timeout,
-        session,
-        &printer,
-    )
-    .await
+    let make_default = default_connection::choose_for(name, update, session)?;
+    if args.foreground {
+        return stay(name, make_default, args, session, &printer).await;
+    }
+    start(name, !args.no_info, args.options(), session, &printer).await?;
+    default_connection::settle(name, make_default, session)
+}
+
+/// What cannot be asked for together.
+fn check(args: &StartArgs) -> Result<(), CommandError> {
+    if args.all && !args.names.is_empty() {
+        return Err(CommandError::new(
+            "--all and a name cannot be given together",
+        ));
+    }
+    if args.all && (args.foreground || args.format.is_some()) {
+        return Err(CommandError::new(
+            "--all goes with neither --foreground nor --format",
+        ));
+    }
+    match args.format.as_deref() {
+        Some("json") | None => Ok(()),
+        Some(other) => Err(CommandError::new(format!(
+            "unknown format `{other}`: the one format of `start` is `json`"
+        ))),
+    }
 }
 
 /// Starts the machine and prints podman's lines; `init --now` comes here as well.
 pub(super) async fn start(
     name: &str,
     tips: bool,
-    timeout: Option<Duration>,
+    options: StartOptions,
     session: &Session<'_>,
     printer: &Printer,
 ) -> Result<(), CommandError> {
@@ -44,31 +73,82 @@ pub(super) async fn start(
     if !printer.is_quiet() {
         printer.stdout(&texts::starting(name));
     }
+    let started = boot(&machine.config.name, options, session, printer).await?;
+    printer.stdout(&last_words(name, &started, tips, printer.is_quiet()));
+    Ok(())
+}
+
+/// Starts the machine and shows the steps.
+pub(super) async fn boot(
+    name: &MachineName,
+    options: StartOptions,
+    session: &Session<'_>,
+    printer: &Printer,
+) -> Result<Started, StartError> {
     let mut phases = Phases::new(printer);
     let tell = |stamped: &Stamped| match &stamped.event {
         Event::Phase { phase } => phases.begin(&capitalised(phase.description())),
-        Event::Warning { message } => phases.warn(message),
+        Event::Warning { message } | Event::Degraded { reason: message } => phases.warn(message),
         Event::Rebooting => phases.begin("The guest reboots"),
         _ => {}
     };
     let interrupted = interrupt::requested();
-    let started = ops::start::start(
-        &session.store,
-        &machine.config.name,
-        timeout,
-        tell,
-        interrupted,
-    );
-    let started = started.await;
+    let started = ops::start::start(&session.store, name, options, tell, interrupted).await;
     phases.finish();
-    printer.stdout(&last_words(name, &started?, tips && !printer.is_quiet()));
+    started
+}
+
+/// `--foreground`: starts the machine, unless it is up, and stays until it has stopped.
+async fn stay(
+    name: &str,
+    make_default: bool,
+    args: &StartArgs,
+    session: &Session<'_>,
+    printer: &Printer,
+) -> Result<(), CommandError> {
+    let machine = session.store.find(name)?;
+    let id = &machine.config.name;
+    if !printer.is_quiet() {
+        printer.stdout(&texts::starting(name));
+    }
+    match boot(id, args.options(), session, printer).await {
+        Ok(started) => {
+            let words = last_words(name, &started, !args.no_info, printer.is_quiet());
+            printer.stdout(&words);
+            default_connection::settle(name, make_default, session)?;
+        }
+        // A service that comes back finds its machine up.
+        Err(StartError::AlreadyRunning { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let tell = |stamped: &Stamped| match &stamped.event {
+        Event::Degraded { reason } => printer.stderr(&format!("Warning: {reason}\n")),
+        Event::Warning { message } => printer.stderr(&format!("Warning: {message}\n")),
+        Event::Recovered if !printer.is_quiet() => printer.stderr("All of it works again\n"),
+        Event::Rebooting if !printer.is_quiet() => printer.stderr("The guest reboots\n"),
+        _ => {}
+    };
+    let (store, files) = (&session.store, &machine.files);
+    attend::attend(
+        store,
+        id,
+        files,
+        Timestamp::now(),
+        tell,
+        interrupt::requested,
+    )
+    .await?;
+    printer.stdout(&texts::stopped(name));
     Ok(())
 }
 
 /// What is said of a machine that is up.
-fn last_words(name: &str, started: &Started, tips: bool) -> String {
+fn last_words(name: &str, started: &Started, tips: bool, quiet: bool) -> String {
     let mut text = String::new();
-    if tips {
+    if started.certificates_imported && !quiet {
+        text.push_str(texts::CERTIFICATES_IMPORTED);
+    }
+    if tips && !quiet {
         if !started.rootful {
             text.push_str(&texts::rootless(name));
         }
@@ -92,6 +172,14 @@ impl From<StartError> for CommandError {
     }
 }
 
+impl From<AttendError> for CommandError {
+    fn from(error: AttendError) -> Self {
+        Self::from_error(&error)
+            .with_detail(error.detail())
+            .with_hints(error.hints())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -101,15 +189,28 @@ mod tests {
     use crate::store::testing::Bench;
 
     fn words(rootful: bool, tips: bool) -> String {
-        let api = PathBuf::from("/m/vm/podman.sock");
-        last_words(
-            "vm",
-            &Started {
-                api_socket: api,
-                rootful,
-            },
-            tips,
-        )
+        last_words("vm", &started(rootful, false), tips, false)
+    }
+
+    fn started(rootful: bool, certificates_imported: bool) -> Started {
+        Started {
+            api_socket: PathBuf::from("/m/vm/podman.sock"),
+            rootful,
+            certificates_imported,
+        }
+    }
+
+    /// Spec 1.4.2.
+    #[test]
+    fn the_import_is_told_but_not_to_the_quiet() {
+        let imported = started(true, true);
+        let words = |quiet| last_words("vm", &imported, false, quiet);
+        let last = "Machine \"vm\" started successfully\n";
+        assert_eq!(
+            words(false),
+            format!("The host trusted CA certificates have been imported successfully\n{last}")
+        );
+        assert_eq!(words(true), last);
     }
 
     #[test]
@@ -131,7 +232,14 @@ mod tests {
     fn an_unknown_machine_says_nothing_but_its_error() {
         let bench = Bench::new();
         let (result, captured) = testing::run(&bench, "", async |session| {
-            start("vm", true, None, session, session.printer).await
+            start(
+                "vm",
+                true,
+                StartOptions::default(),
+                session,
+                session.printer,
+            )
+            .await
         });
         let error = result.expect_err("there is no machine");
         assert!(
@@ -139,5 +247,32 @@ mod tests {
             "{error}"
         );
         assert_eq!(captured.stdout, "");
+    }
+
+    #[test]
+    fn what_does_not_go_together() {
+        use clap::Parser as _;
+        let refusal = |line: &str| {
+            let cli = crate::cli::args::Cli::try_parse_from(line.split(' ')).expect(line);
+            let Some(crate::cli::args::Command::Start(args)) = cli.command else {
+                panic!("{line}");
+            };
+            check(&args).err().map(|error| error.render())
+        };
+        for line in [
+            "machine start --all vm",
+            "machine start --all --foreground",
+            "machine start --all --format json",
+            "machine start --format yaml vm",
+        ] {
+            assert!(refusal(line).is_some(), "{line}");
+        }
+        for line in [
+            "machine start --all -q",
+            "machine start --foreground --format json vm",
+            "machine start --all=false vm",
+        ] {
+            assert_eq!(refusal(line), None, "{line}");
+        }
     }
 }

@@ -5,8 +5,9 @@ use machine_host::directories::Directories;
 use super::Session;
 use crate::cli::args::supervise::SuperviseArgs;
 use crate::cli::error::CommandError;
+use crate::connection::ConnectionsFile;
 use crate::provider::registry;
-use crate::supervisor;
+use crate::supervisor::{self, SuperviseRequest};
 
 /// Where verdicts on accelerators are kept, below the data directory.
 const ACCELERATORS: &str = "accelerators.json";
@@ -15,6 +16,14 @@ pub(super) async fn run(args: &SuperviseArgs, session: &Session<'_>) -> Result<(
     let machine = session.store.find(&args.name)?;
     let provider = registry::provider(machine.config.provider)?;
     let cache = Directories::from_environment()?.data.join(ACCELERATORS);
-    supervisor::supervise(machine.config, machine.files, provider, cache, args.timeout).await?;
+    let request = SuperviseRequest {
+        machine,
+        store: session.store.clone(),
+        connections: ConnectionsFile::from_environment()?,
+        accelerator_cache: cache,
+        timeout: args.timeout,
+        rescue: args.rescue,
+    };
+    supervisor::supervise(request, provider).await?;
     Ok(())
 }

@@ -9,23 +9,39 @@ mod system;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
 
 pub use system::requested;
 
 /// A flag that is set once and stays so.
-#[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+#[derive(Debug, Clone)]
+pub struct Interrupt(Arc<watch::Sender<bool>>);
+
+impl Default for Interrupt {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
 
 impl Interrupt {
     /// Has the user asked to stop?
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        *self.0.borrow()
     }
 
     /// Asks to stop.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.send_replace(true);
+    }
+
+    /// Ends when the user has asked to stop.
+    pub async fn wait(&self) {
+        let mut flag = self.0.subscribe();
+        // The sender is here, so there is an answer.
+        if flag.wait_for(|set| *set).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Runs `work` to its end; meanwhile the user's wish sets the flag instead of ending the process.
@@ -55,5 +71,6 @@ mod tests {
         assert!(!interrupt.is_set());
         interrupt.clone().set();
         assert!(interrupt.is_set());
+        runtime.block_on(interrupt.wait());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | given | meaning |
 //! |---|---|
-//! | `json`, `{{json}}`, `{{json .}}` | JSON (not for `inspect`) |
+//! | `json`, `{{json}}`, `{{json.}}` | JSON (not for `inspect`) |
 //! | `table …` | a header row and aligned columns; blanks become tabs |
 //! | anything else | a template; without a `{{range .}}` of its own it is used on each element |
 
@@ -23,10 +23,7 @@ pub fn is_json(format: &str) -> bool {
     else {
         return false;
     };
-    let inner = inner.trim();
-    inner
-        .strip_prefix("json")
-        .is_some_and(|rest| matches!(rest.trim_start(), "" | "."))
+    matches!(inner.trim(), "json" | "json.")
 }
 
 /// How a report is to be written.
@@ -40,16 +37,28 @@ impl Report {
     /// A format that the user gave to the command `name`.
     pub fn user(name: &str, format: &str) -> Result<Self, TemplateError> {
         if let Some(columns) = format.strip_prefix(TABLE_PREFIX) {
-            let row = end_line(unescape(columns).replace(' ', "\t"));
+            let row = unescape(columns).replace(' ', "\t");
+            Template::parse(name, &each(&row))?;
+            let row = end_line(row);
             return Ok(Self {
                 template: Template::parse(name, &each(&row))?,
                 table: true,
             });
         }
-        let text = end_line(unescape(format));
-        let text = if has_range(&text) { text } else { each(&text) };
+        let text = unescape(format);
+        let whole = |text: String| if has_range(&text) { text } else { each(&text) };
+        // Podman's errors are about the text as it was given, before its line is ended.
+        Template::parse(name, &whole(text.clone()))?;
         Ok(Self {
-            template: Template::parse(name, &text)?,
+            template: Template::parse(name, &whole(end_line(text)))?,
+            table: false,
+        })
+    }
+
+    /// A format that the user gave to the command `name`, which shows one object: it is used on that alone.
+    pub fn single(name: &str, format: &str) -> Result<Self, TemplateError> {
+        Ok(Self {
+            template: Template::parse(name, &end_line(unescape(format)))?,
             table: false,
         })
     }
@@ -171,13 +180,21 @@ mod tests {
             "json",
             " json ",
             "{{json}}",
-            "{{ json . }}",
+            "{{ json }}",
             "{{json.}}",
-            "{{json .}}",
+            "{{ json. }}",
         ] {
             assert!(is_json(format), "{format}");
         }
-        for format in ["JSON", "{{json .Name}}", "json .", "{{.json}}", ""] {
+        for format in [
+            "JSON",
+            "{{json .}}",
+            "{{json . }}",
+            "{{json .Name}}",
+            "json .",
+            "{{.json}}",
+            "",
+        ] {
             assert!(!is_json(format), "{format}");
         }
     }

@@ -3,8 +3,12 @@
 pub mod format;
 pub mod gotemplate;
 pub mod gotime;
+pub mod host_report;
+pub mod image_report;
 pub mod json;
 pub mod printer;
 pub mod reports;
 pub mod table;
 pub mod units;
+pub mod untrusted;
+pub mod yaml;

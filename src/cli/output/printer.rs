@@ -3,7 +3,7 @@
 //! Writing never fails for the caller: a reader that has gone away must not stop an `init` half way. What went wrong
 //! is kept, and [`Printer::finish`] tells it, but for a broken pipe, which is no error.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anstream::AutoStream;
@@ -16,6 +16,15 @@ pub enum Verbosity {
     Quiet,
     /// And progress and tips.
     Normal,
+}
+
+/// A standard stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
 }
 
 /// Text that was printed; for tests.
@@ -92,6 +101,27 @@ impl Printer {
         }
     }
 
+    /// Hands bytes on that are not this program's own, as they are. A failure is the caller's to tell.
+    pub fn bytes(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        match (&self.sink, stream) {
+            (Sink::Real, Stream::Stdout) => write_bytes(&mut io::stdout().lock(), bytes),
+            (Sink::Real, Stream::Stderr) => write_bytes(&mut io::stderr().lock(), bytes),
+            (Sink::Captured(captured), Stream::Stdout) => {
+                lock(captured).stdout += &String::from_utf8_lossy(bytes);
+                Ok(())
+            }
+            (Sink::Captured(captured), Stream::Stderr) => {
+                lock(captured).stderr += &String::from_utf8_lossy(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Does a person see the results?
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.sink, Sink::Real) && io::stdout().is_terminal()
+    }
+
     /// Where progress bars and spinners are drawn.
     pub fn draw_target(&self) -> ProgressDrawTarget {
         match self.sink {
@@ -116,7 +146,11 @@ impl Printer {
 }
 
 fn write_all(stream: &mut impl Write, text: &str) -> io::Result<()> {
-    stream.write_all(text.as_bytes())?;
+    write_bytes(stream, text.as_bytes())
+}
+
+fn write_bytes(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
     stream.flush()
 }
 

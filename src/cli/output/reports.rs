@@ -5,6 +5,7 @@ use jiff::{Timestamp, ZonedDateTime};
 
 use super::gotemplate::{Field, Struct, Value};
 use super::{gotime, units};
+use crate::ops::connection::ListedConnection;
 
 /// What `list` says of a machine, before it is put in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +40,14 @@ pub struct Listed {
     pub identity_path: String,
     /// The network is made by a program of the user.
     pub user_mode_networking: bool,
+    /// Whether all of it works, in a word.
+    pub health: &'static str,
+    /// What does not work, and why.
+    pub reason: String,
 }
 
-/// Fields of a row, in order.
-pub const LIST_FIELDS: [&str; 16] = [
+/// Fields of a row, in order; the last two are ours.
+pub const LIST_FIELDS: [&str; 18] = [
     "Name",
     "Default",
     "Created",
@@ -59,6 +64,8 @@ pub const LIST_FIELDS: [&str; 16] = [
     "RemoteUsername",
     "IdentityPath",
     "UserModeNetworking",
+    "Health",
+    "Reason",
 ];
 
 /// Headers that are not just the field's name in words.
@@ -103,6 +110,8 @@ impl Listed {
             "".into(),
             "".into(),
             false.into(),
+            self.health.into(),
+            self.reason.clone().into(),
         ])
     }
 
@@ -126,6 +135,8 @@ impl Listed {
             self.remote_username.clone().into(),
             self.identity_path.clone().into(),
             self.user_mode_networking.into(),
+            self.health.into(),
+            self.reason.clone().into(),
         ])
     }
 }
@@ -183,6 +194,10 @@ pub struct Inspected {
     pub rootful: bool,
     /// Rosetta translates x86 programs.
     pub rosetta: bool,
+    /// Whether all of it works, in a word.
+    pub health: &'static str,
+    /// What does not work, and why.
+    pub reason: String,
 }
 
 const FILE_FIELDS: [&str; 2] = ["Path", "Symlink"];
@@ -243,6 +258,8 @@ impl Inspected {
                 Field::new("UserModeNetworking", self.user_mode_networking),
                 Field::new("Rootful", self.rootful),
                 Field::new("Rosetta", self.rosetta),
+                Field::new("Health", self.health),
+                Field::new("Reason", self.reason.clone()),
             ],
         )
     }
@@ -253,6 +270,58 @@ pub fn inspect(machines: impl IntoIterator<Item = Value>) -> Value {
     Value::List {
         type_name: "[]machine.InspectInfo",
         items: machines.into_iter().collect(),
+    }
+}
+
+/// Fields of a connection, in the order of JSON.
+const CONNECTION_FIELDS: [&str; 9] = [
+    "Name",
+    "URI",
+    "Identity",
+    "TLSCert",
+    "TLSKey",
+    "TLSCA",
+    "IsMachine",
+    "Default",
+    "ReadWrite",
+];
+
+/// Rows as the value that a template of `system connection list` sees as dot.
+pub fn connections(listed: &[ListedConnection]) -> Value {
+    let row = |listed: &ListedConnection| {
+        let connection = &listed.connection;
+        let values: [Value; 9] = [
+            listed.name.clone().into(),
+            connection.uri.clone().into(),
+            connection.identity.clone().into(),
+            connection.tls_cert.clone().into(),
+            connection.tls_key.clone().into(),
+            connection.tls_ca.clone().into(),
+            connection.is_machine.into(),
+            listed.default.into(),
+            listed.read_write.into(),
+        ];
+        let fields = CONNECTION_FIELDS.iter().zip(values);
+        let fields = fields.map(|(name, value)| Field {
+            // Of the nine these may be left out.
+            omit_empty: name.starts_with("TLS") || matches!(*name, "Identity" | "IsMachine"),
+            ..Field::new(name, value)
+        });
+        structure("config.Connection", fields.collect())
+    };
+    Value::List {
+        type_name: "[]config.Connection",
+        items: listed.iter().map(row).collect(),
+    }
+}
+
+/// The header row of that list: the fields' names as they are.
+pub fn connection_headers() -> Value {
+    let names = CONNECTION_FIELDS.iter();
+    let names = names.map(|name| ((*name).to_owned(), Value::from(*name)));
+    Value::List {
+        type_name: "[]map[string]string",
+        items: vec![Value::Map(names.collect())],
     }
 }
 

@@ -4,6 +4,6 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 
 /// The bytes a file takes on its file system; holes take none.
-pub(super) fn allocated_bytes(metadata: &Metadata) -> u64 {
+pub(in crate::ops) fn allocated_bytes(metadata: &Metadata) -> u64 {
     metadata.blocks().saturating_mul(512).min(metadata.len())
 }

@@ -7,7 +7,7 @@ use machine_host::facts::Architecture;
 
 use crate::machine::DiskFormat;
 use crate::provider::qemu::options::OptionValue;
-use crate::provider::{Accelerator, LaunchPlan};
+use crate::provider::{Accelerator, LaunchPlan, VsockDevice};
 
 /// The id of the device that is the link's port; the monitor's events name it.
 pub(super) const LINK_DEVICE: &str = "link0";
@@ -18,6 +18,9 @@ const JOURNAL_PORT: &str = "com.coreos.ignition.journal";
 /// Ignition's name for its configuration.
 const IGNITION_FILE: &str = "opt/com.coreos/config";
 
+/// The name of the memory that is shared with other processes.
+const MEMORY: &str = "memory";
+
 /// What the arguments depend on besides the plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
@@ -25,14 +28,27 @@ pub struct Surroundings<'a> {
     pub architecture: Architecture,
     /// What runs the guest.
     pub accelerator: Accelerator,
+    /// How it emulates.
+    pub emulation: Emulation,
     /// The UEFI image, where QEMU's own default is not used.
     pub firmware: Option<&'a Path>,
     /// The number under which QEMU inherits the listening socket of its monitor.
     pub control_fd: i32,
     /// The number under which QEMU inherits the listening socket of the link.
     pub link_fd: i32,
+    /// The vsock device, if there is one.
+    pub vsock: Option<VsockArguments>,
     /// Whether QEMU may confine itself, which it can on Linux.
     pub sandbox: bool,
+}
+
+/// The guest's vsock device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VsockArguments {
+    /// Who it is.
+    pub device: VsockDevice,
+    /// The number under which QEMU inherits the kernel's device, or a connection to the program.
+    pub fd: i32,
 }
 
 /// The arguments that follow the program's name.
@@ -43,6 +59,7 @@ pub fn arguments(plan: &LaunchPlan, surroundings: &Surroundings<'_>) -> Vec<OsSt
     arguments.monitor(surroundings);
     arguments.disks(plan);
     arguments.ports(plan, surroundings);
+    arguments.vsock(surroundings);
     arguments.rest(plan);
     arguments.0
 }
@@ -56,10 +73,42 @@ pub(super) fn machine_type(architecture: Architecture) -> &'static str {
     }
 }
 
+/// How the guest's processors are emulated, where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Emulation {
+    /// How many threads of the host do it.
+    pub threads: EmulationThreads,
+    /// Whether an x86 processor has the instruction `cmpxchg16b`.
+    pub cx16: bool,
+}
+
+/// How many threads of the host emulate the guest's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmulationThreads {
+    /// One for all of them, in turn.
+    One,
+    /// One for each.
+    PerProcessor,
+}
+
+impl EmulationThreads {
+    fn word(self) -> &'static str {
+        match self {
+            Self::One => "single",
+            Self::PerProcessor => "multi",
+        }
+    }
+}
+
 /// The accelerator and the processor: the same for the probe as for a machine, or the probe would prove nothing.
-pub(super) fn accelerator(architecture: Architecture, accelerator: Accelerator) -> [OsString; 4] {
+/// `emulation` counts for the accelerator TCG alone.
+pub(super) fn accelerator(
+    architecture: Architecture,
+    accelerator: Accelerator,
+    emulation: Emulation,
+) -> [OsString; 4] {
     let option = match accelerator {
-        Accelerator::Tcg => OptionValue::new("tcg").set("thread", "multi"),
+        Accelerator::Tcg => OptionValue::new("tcg").set("thread", emulation.threads.word()),
         Accelerator::Whpx => OptionValue::new("whpx").set("kernel-irqchip", "off"),
         Accelerator::Kvm | Accelerator::Hvf => OptionValue::new(accelerator.word()),
     };
@@ -67,6 +116,7 @@ pub(super) fn accelerator(architecture: Architecture, accelerator: Accelerator) 
         (Accelerator::Kvm | Accelerator::Hvf, _) => "host",
         // Emulating the architected algorithm of pointer authentication takes half of the time of a boot.
         (Accelerator::Tcg, Architecture::Aarch64) => "max,pauth-impdef=on",
+        (Accelerator::Tcg, Architecture::X86_64) if !emulation.cx16 => "max,-cx16",
         (Accelerator::Whpx | Accelerator::Tcg, _) => "max",
     };
     [
@@ -75,6 +125,13 @@ pub(super) fn accelerator(architecture: Architecture, accelerator: Accelerator) 
         "-cpu".into(),
         cpu.into(),
     ]
+}
+
+impl Surroundings<'_> {
+    fn shares_memory(&self) -> bool {
+        self.vsock
+            .is_some_and(|vsock| vsock.device == VsockDevice::Program)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -121,10 +178,24 @@ impl Arguments {
 
     /// Board, processors, memory, firmware.
     fn board(&mut self, plan: &LaunchPlan, surroundings: &Surroundings<'_>) {
-        self.word("-machine", machine_type(surroundings.architecture));
+        let mut machine = machine_type(surroundings.architecture).to_owned();
+        if surroundings.shares_memory() {
+            // A device that is another process reads and writes the guest's memory.
+            self.option(
+                "-object",
+                OptionValue::new("memory-backend-memfd")
+                    .set("id", MEMORY)
+                    .set("size", format!("{}M", plan.memory_mib))
+                    .set("share", "on"),
+            );
+            machine.push_str(",memory-backend=");
+            machine.push_str(MEMORY);
+        }
+        self.word("-machine", machine);
         self.0.extend(accelerator(
             surroundings.architecture,
             surroundings.accelerator,
+            surroundings.emulation,
         ));
         self.word("-smp", plan.cpus.to_string());
         self.word("-m", format!("{}M", plan.memory_mib));
@@ -152,14 +223,16 @@ impl Arguments {
                 .set("filename", &plan.os_disk)
                 .set("discard", "unmap"),
         );
-        self.option(
-            "-blockdev",
-            OptionValue::with("node-name", "os")
-                .set("driver", format_driver(plan.os_disk_format))
-                .set("file", "os-file")
-                .set("discard", "unmap")
-                .set("detect-zeroes", "unmap"),
-        );
+        let mut os = OptionValue::with("node-name", "os")
+            .set("driver", format_driver(plan.os_disk_format))
+            .set("file", "os-file");
+        // Named here, so that the name in the disk's header is never followed.
+        if let Some((base, format)) = &plan.os_base {
+            self.read_only_disk("base", base, *format);
+            os = os.set("backing", "base");
+        }
+        let os = os.set("discard", "unmap").set("detect-zeroes", "unmap");
+        self.option("-blockdev", os);
         // bootindex: without one SeaBIOS may boot the seed, whose boot sector hangs it; index 0 is taken where a kernel
         // is given. werror, rerror: a full disk of the host pauses the VM instead of failing the guest's writes.
         self.option(
@@ -173,20 +246,7 @@ impl Arguments {
                 .set("rerror", "stop"),
         );
         if let Some(seed) = &plan.seed {
-            self.option(
-                "-blockdev",
-                OptionValue::with("node-name", "seed-file")
-                    .set("driver", "file")
-                    .set("filename", seed)
-                    .set("read-only", "on"),
-            );
-            self.option(
-                "-blockdev",
-                OptionValue::with("node-name", "seed")
-                    .set("driver", "raw")
-                    .set("file", "seed-file")
-                    .set("read-only", "on"),
-            );
+            self.read_only_disk("seed", seed, DiskFormat::Raw);
             self.option(
                 "-device",
                 OptionValue::new("virtio-blk-pci")
@@ -195,6 +255,25 @@ impl Arguments {
                     .set("serial", "machine-seed"),
             );
         }
+    }
+
+    /// A file that the VM reads as a disk and never writes.
+    fn read_only_disk(&mut self, node: &str, path: &Path, format: DiskFormat) {
+        let file = format!("{node}-file");
+        self.option(
+            "-blockdev",
+            OptionValue::with("node-name", &file)
+                .set("driver", "file")
+                .set("filename", path)
+                .set("read-only", "on"),
+        );
+        self.option(
+            "-blockdev",
+            OptionValue::with("node-name", node)
+                .set("driver", format_driver(format))
+                .set("file", &file)
+                .set("read-only", "on"),
+        );
     }
 
     /// Console, link and the journal of the first boot.
@@ -237,6 +316,35 @@ impl Arguments {
                 .set("chardev", "journal")
                 .set("name", JOURNAL_PORT),
         );
+    }
+
+    fn vsock(&mut self, surroundings: &Surroundings<'_>) {
+        let Some(VsockArguments { device, fd }) = surroundings.vsock else {
+            return;
+        };
+        match device {
+            VsockDevice::Kernel { cid } => self.option(
+                "-device",
+                OptionValue::new("vhost-vsock-pci")
+                    .set("id", "vsock0")
+                    .set("guest-cid", cid.to_string())
+                    .set("vhostfd", fd.to_string()),
+            ),
+            VsockDevice::Program => {
+                self.option(
+                    "-chardev",
+                    OptionValue::new("socket")
+                        .set("id", "vsock")
+                        .set("fd", fd.to_string()),
+                );
+                self.option(
+                    "-device",
+                    OptionValue::new("vhost-user-vsock-pci")
+                        .set("id", "vsock0")
+                        .set("chardev", "vsock"),
+                );
+            }
+        }
     }
 
     fn rest(&mut self, plan: &LaunchPlan) {

@@ -9,11 +9,15 @@ use machine_host::facts::Architecture;
 use machine_host::process::{ProcessIdentity, spawn_detached};
 
 use crate::machine::deadlines;
-use crate::provider::qemu::argv::{self, Surroundings};
+use crate::provider::qemu::argv::{self, Surroundings, VsockArguments};
+use crate::provider::qemu::locate;
 use crate::provider::qemu::qmp::{self, Connection, Qmp};
 use crate::provider::qemu::vm::{Parts, QemuVm};
+use crate::provider::qemu::vsock::{self, Helper, Prepared, Released};
 use crate::provider::qemu::{exit, platform};
-use crate::provider::{LaunchPlan, ProviderError, Resolved, VmEvents, VmPaths};
+use crate::provider::{
+    LaunchPlan, ProviderError, Resolved, VmEvent, VmEvents, VmPaths, VsockDevice, VsockWay,
+};
 
 /// A log that has become longer is begun anew by the next launch.
 const LOG_LIMIT: u64 = 1024 * 1024;
@@ -27,7 +31,8 @@ pub(super) async fn launch(
 ) -> Result<QemuVm, ProviderError> {
     let paths = &plan.paths;
     // The sockets listen before QEMU is there, so a client never comes too early.
-    let listeners = [listen(&paths.control_socket)?, listen(&paths.link_socket)?];
+    let mut inherited = vec![listen(&paths.control_socket)?, listen(&paths.link_socket)?];
+    let (vsock, helper) = prepare_vsock(plan, resolved, &events, &mut inherited).await;
     let (log, log_start) = open_log(&paths.vm_log).map_err(|source| ProviderError::Log {
         path: paths.vm_log.clone(),
         source,
@@ -35,12 +40,14 @@ pub(super) async fn launch(
     let surroundings = Surroundings {
         architecture,
         accelerator: resolved.accelerator,
+        emulation: locate::emulation(&resolved.version),
         firmware: resolved.firmware.as_deref(),
         control_fd: platform::FIRST_FD,
         link_fd: platform::FIRST_FD + 1,
+        vsock,
         sandbox: platform::SANDBOX,
     };
-    let mut process = spawn(plan, &resolved.program, &surroundings, listeners, log)?;
+    let mut process = spawn(plan, &resolved.program, &surroundings, inherited, log)?;
     let failed = |status| {
         let reason = exit::reason(status, None, &paths.vm_log, log_start);
         exit::early(&resolved.program, plan, reason)
@@ -71,14 +78,58 @@ pub(super) async fn launch(
         child: process.release(),
         paths: paths.clone(),
         log_start,
+        vsock: vsock.map(|vsock| vsock.device),
+        helpers: helper.into_iter().map(Helper::release).collect(),
     };
     Ok(QemuVm::new(parts, qmp, connection, events))
+}
+
+/// The vsock device's arguments and, where a program is the device, that program. What QEMU inherits for it is added to
+/// `inherited`. Without the device the machine runs over its other carrier.
+async fn prepare_vsock(
+    plan: &LaunchPlan,
+    resolved: &Resolved,
+    events: &VmEvents,
+    inherited: &mut Vec<platform::Inherited>,
+) -> (Option<VsockArguments>, Option<Helper>) {
+    let Some(way) = &resolved.vsock else {
+        return (None, None);
+    };
+    let (device, helper, descriptor) = match vsock::prepare(way, &plan.paths).await {
+        Ok(Prepared::Kernel { cid, descriptor }) => (VsockDevice::Kernel { cid }, None, descriptor),
+        Ok(Prepared::Program { helper, connection }) => {
+            (VsockDevice::Program, Some(helper), connection)
+        }
+        Err(error) => {
+            let what = match way {
+                VsockWay::Kernel => "the kernel's vsock device".to_owned(),
+                VsockWay::Program(program) => format!("`{}`", program.display()),
+            };
+            let warning = format!(
+                "{what} cannot be used, so the machine goes without vsock, over virtio-serial: {error}"
+            );
+            // The owner may be on its way out.
+            let _ = events.send(VmEvent::Warning(warning));
+            return (None, None);
+        }
+    };
+    let fd = inherited_number(inherited);
+    inherited.push(descriptor);
+    (Some(VsockArguments { device, fd }), helper)
+}
+
+/// The number under which QEMU gets the next thing that it inherits.
+fn inherited_number(inherited: &[platform::Inherited]) -> i32 {
+    (platform::FIRST_FD..)
+        .nth(inherited.len())
+        .unwrap_or(platform::FIRST_FD)
 }
 
 /// Takes over a running QEMU.
 pub(super) async fn attach(
     paths: &VmPaths,
     identity: &ProcessIdentity,
+    helpers: &[ProcessIdentity],
     events: VmEvents,
 ) -> Result<QemuVm, ProviderError> {
     let gone = || ProviderError::Gone { pid: identity.pid };
@@ -96,11 +147,19 @@ pub(super) async fn attach(
         child: None,
         paths: paths.clone(),
         log_start: 0,
+        vsock: None,
+        helpers: helpers
+            .iter()
+            .map(|identity| Released {
+                identity: identity.clone(),
+                child: None,
+            })
+            .collect(),
     };
     Ok(QemuVm::new(parts, qmp, connection, events))
 }
 
-fn listen(path: &Path) -> Result<platform::Listener, ProviderError> {
+fn listen(path: &Path) -> Result<platform::Inherited, ProviderError> {
     platform::listen(path).map_err(|source| ProviderError::Socket {
         path: path.to_owned(),
         source,
@@ -136,7 +195,7 @@ fn spawn(
     plan: &LaunchPlan,
     program: &Path,
     surroundings: &Surroundings<'_>,
-    listeners: [platform::Listener; 2],
+    inherited: Vec<platform::Inherited>,
     log: fs::File,
 ) -> Result<NewProcess, ProviderError> {
     let failed = |source| ProviderError::Spawn {
@@ -149,9 +208,9 @@ fn spawn(
         .args(argv::arguments(plan, surroundings))
         .stdout(log.try_clone().map_err(failed)?)
         .stderr(log);
-    platform::inherit(&mut command, listeners).map_err(failed)?;
+    platform::inherit(&mut command, inherited).map_err(failed)?;
     let child = spawn_detached(&mut command).map_err(failed)?;
-    // With the command our copies of the listeners go, so that the end of QEMU is the end of its sockets.
+    // With the command our copies of what is inherited go, so that the end of QEMU is the end of its sockets.
     drop(command);
     let identity = ProcessIdentity::of(child.id()).map_err(failed)?;
     Ok(NewProcess {

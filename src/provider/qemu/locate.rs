@@ -10,10 +10,18 @@ use machine_host::program;
 
 use crate::machine::deadlines;
 use crate::provider::ProviderError;
+use crate::provider::qemu::argv::{Emulation, EmulationThreads};
 use crate::provider::qemu::platform;
 
 /// The oldest QEMU that is tried: Debian 12's.
 const MINIMUM: Version = Version(7, 2, 0);
+
+/// The first that keeps pages locked while it translates them (its commit "accel/tcg: Always lock pages before
+/// translation").
+const PAGES_LOCKED: Version = Version(8, 1, 0);
+
+/// The first that translates `cmpxchg16b` without a helper (its commit "target/i386: Inline cmpxchg16b").
+const CX16_INLINE: Version = Version(8, 0, 0);
 
 /// RHEL's QEMU, which is in nobody's `PATH` and only emulates its own architecture.
 const PLAIN_PROGRAM: &str = "/usr/libexec/qemu-kvm";
@@ -123,6 +131,37 @@ pub(super) fn check_version(program: &Path, version: &str) -> Result<(), Provide
     }
 }
 
+/// What this QEMU emulates without a fault.
+///
+/// * Threads: with one for each processor, code is translated while another processor changes it, in every QEMU before
+///   [`PAGES_LOCKED`]. The guest's kernel changes its own code by breakpoints, and may run into one that is gone.
+///   On a host with two processors a start with one thread took as long, within the noise.
+/// * `cmpxchg16b`, before [`CX16_INLINE`]: it takes the flags from what happens to be in a register. An interrupt right
+///   after it saves them, and the kernel goes on with a part of an address as its flags: about one start in 200 ended
+///   in a panic (flags `8103a7e2` after `cmpxchg16b` with `8103a7a0` in RAX), and no uptime is safe.
+pub(super) fn emulation(version: &str) -> Emulation {
+    let at_least = |first: Version| parse(version).is_some_and(|found| found >= first);
+    Emulation {
+        threads: if at_least(PAGES_LOCKED) {
+            EmulationThreads::PerProcessor
+        } else {
+            EmulationThreads::One
+        },
+        cx16: at_least(CX16_INLINE),
+    }
+}
+
+/// What a user of an emulated guest has to know of this QEMU.
+pub(super) fn emulation_warning(version: &str, architecture: Architecture) -> Option<String> {
+    let limited = architecture == Architecture::X86_64 && !emulation(version).cx16;
+    limited.then(|| {
+        format!(
+            "QEMU {version} emulates `cmpxchg16b` wrongly, so the guest is without it, and images made for x86-64-v2 \
+             (RHEL 9 and its like) do not run; they need QEMU {CX16_INLINE} or hardware virtualization"
+        )
+    })
+}
+
 /// The version in the first line of `qemu --version`: `QEMU emulator version 7.2.22 (Debian …)`.
 fn version_in(text: &str) -> Option<&str> {
     let rest = text
@@ -210,6 +249,27 @@ fn install_hint(os_release: &str, architecture: Architecture) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_emulators_do_less() {
+        let (one, each) = (EmulationThreads::One, EmulationThreads::PerProcessor);
+        for (version, threads, cx16) in [
+            ("7.2.22", one, false),
+            ("8.0.5", one, true),
+            ("8.1.0", each, true),
+            ("10.0.11", each, true),
+            ("11.0.0-rc1", each, true),
+            ("nonsense", one, false),
+        ] {
+            assert_eq!(emulation(version), Emulation { threads, cx16 }, "{version}");
+        }
+        let warning = |version, architecture| emulation_warning(version, architecture);
+        let said = warning("7.2.22", Architecture::X86_64).unwrap();
+        assert!(said.starts_with("QEMU 7.2.22 emulates"), "{said}");
+        assert!(said.contains("need QEMU 8.0 or"), "{said}");
+        assert_eq!(warning("8.0.0", Architecture::X86_64), None);
+        assert_eq!(warning("7.2.22", Architecture::Aarch64), None);
+    }
 
     #[test]
     fn versions_of_distributions_are_read() {

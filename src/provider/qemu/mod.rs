@@ -13,22 +13,33 @@ mod platform;
 pub mod probe;
 mod qmp;
 mod vm;
+mod vsock;
+
+use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
-use machine_host::facts;
 use machine_host::process::ProcessIdentity;
+use machine_host::{facts, program};
 
 use crate::machine::{DiskFormat, ProviderKind};
 use crate::provider::{
-    Capabilities, CarrierKind, Egress, FirstBootChannel, LaunchPlan, Provider, ProviderError,
-    ResolveRequest, Resolved, Vm, VmEvents, VmPaths,
+    Accelerator, Capabilities, CarrierKind, Egress, FirstBootChannel, LaunchPlan, Provider,
+    ProviderError, ResolveRequest, Resolved, StockImages, Vm, VmEvents, VmPaths,
 };
 
 static CAPABILITIES: Capabilities = Capabilities {
-    carriers: &[CarrierKind::VirtioSerial],
+    carriers: &[CarrierKind::Vsock, CarrierKind::VirtioSerial],
     disk_formats: &[DiskFormat::Qcow2, DiskFormat::Raw],
+    stock_images: StockImages {
+        platform: "qemu",
+        disktype: "qemu",
+        formats: &["qcow2.xz", "qcow2.gz"],
+    },
+    can_layer_disks: true,
     first_boot: FirstBootChannel::FirmwareConfiguration,
     egress: &[Egress::QemuUser],
+    // QEMU's own network has the host at this address unless it is told another.
+    host_loopback: Some(Ipv4Addr::new(10, 0, 2, 2)),
     needs_seed: true,
     has_first_boot_journal: true,
     has_console_log: true,
@@ -73,12 +84,22 @@ impl Provider for QemuProvider {
         let choice =
             probe::choose(&program, architecture, platform::ACCELERATORS, &mut cache).await;
         cache.store();
+        let mut warnings = choice.warnings;
+        if choice.accelerator == Accelerator::Tcg {
+            warnings.extend(locate::emulation_warning(&version, architecture));
+        }
+        let (vsock, warning) =
+            vsock::choose(request.vsock, machine_host::vsock::is_usable, |name| {
+                program::find(name, &request.program_directories)
+            });
+        warnings.extend(warning);
         Ok(Resolved {
             program,
             version,
             accelerator: choice.accelerator,
             firmware,
-            warnings: choice.warnings,
+            vsock,
+            warnings,
         })
     }
 
@@ -96,9 +117,10 @@ impl Provider for QemuProvider {
         &self,
         paths: &VmPaths,
         identity: &ProcessIdentity,
+        helpers: &[ProcessIdentity],
         events: VmEvents,
     ) -> Result<Box<dyn Vm>, ProviderError> {
-        let vm = launch::attach(paths, identity, events).await?;
+        let vm = launch::attach(paths, identity, helpers, events).await?;
         Ok(Box::new(vm))
     }
 }

@@ -11,13 +11,21 @@ use tokio::task::JoinHandle;
 use crate::machine::deadlines;
 use crate::provider::qemu::events::Translator;
 use crate::provider::qemu::qmp::{Connection, Qmp, RawEvent};
+use crate::provider::qemu::vsock::Released;
 use crate::provider::qemu::{exit, platform};
-use crate::provider::{LinkStream, Progress, ProviderError, Vm, VmEvent, VmEvents, VmPaths};
+use crate::provider::{
+    LinkStream, Progress, ProviderError, Vm, VmEvent, VmEvents, VmPaths, VsockDevice,
+};
+
+/// Processes that end within this time have one cause.
+const TOGETHER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The handle of a QEMU process, by its monitor and its identity.
 #[derive(Debug)]
 pub(super) struct QemuVm {
     identity: ProcessIdentity,
+    helpers: Vec<ProcessIdentity>,
+    vsock: Option<VsockDevice>,
     paths: VmPaths,
     qmp: std::sync::Arc<Qmp>,
     watch: JoinHandle<()>,
@@ -34,6 +42,10 @@ pub(super) struct Parts {
     pub(super) paths: VmPaths,
     /// Where its part of the log begins.
     pub(super) log_start: u64,
+    /// The guest's vsock device.
+    pub(super) vsock: Option<VsockDevice>,
+    /// The programs that belong to the VM.
+    pub(super) helpers: Vec<Released>,
 }
 
 impl QemuVm {
@@ -47,9 +59,14 @@ impl QemuVm {
         let qmp = std::sync::Arc::new(qmp);
         let identity = parts.identity.clone();
         let paths = parts.paths.clone();
+        let vsock = parts.vsock;
+        let helpers = parts.helpers.iter();
+        let helpers = helpers.map(|helper| helper.identity.clone()).collect();
         let watch = tokio::spawn(watch(parts, qmp.clone(), connection, events));
         Self {
             identity,
+            helpers,
+            vsock,
             paths,
             qmp,
             watch,
@@ -90,6 +107,14 @@ impl Vm for QemuVm {
         &self.identity
     }
 
+    fn helpers(&self) -> Vec<ProcessIdentity> {
+        self.helpers.clone()
+    }
+
+    fn vsock(&self) -> Option<VsockDevice> {
+        self.vsock
+    }
+
     async fn connect_link(&self) -> std::io::Result<LinkStream> {
         Ok(Box::new(platform::connect(&self.paths.link_socket).await?))
     }
@@ -103,6 +128,12 @@ impl Vm for QemuVm {
     }
 
     async fn kill(&self) -> Result<(), ProviderError> {
+        // Whoever kills a VM may not wait to see it end, which is when the others are ended.
+        for helper in &self.helpers {
+            if let Err(error) = helper.kill() {
+                tracing::warn!(%error, "A program beside the virtual machine could not be ended");
+            }
+        }
         self.identity.kill().map_err(|source| ProviderError::Kill {
             pid: self.identity.pid,
             source,
@@ -129,9 +160,24 @@ impl Vm for QemuVm {
     }
 }
 
+/// Says when a program ends that the VM goes on without. Never ready.
+async fn watch_helpers(vm: &ProcessIdentity, helpers: &mut [Released], events: &VmEvents) {
+    for helper in helpers {
+        helper.ended().await;
+        // Whatever ended the VM may have ended this one a moment before.
+        let together = tokio::time::timeout(TOGETHER, vm.ended()).await;
+        if together.is_err() {
+            let warning = "the program that is the machine's vsock device has ended; the machine goes on over \
+                           virtio-serial, and has vsock again after its next start";
+            drop(events.send(VmEvent::Warning(warning.to_owned())));
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
 /// Reports what happens to the VM, until it has ended.
 async fn watch(
-    parts: Parts,
+    mut parts: Parts,
     qmp: std::sync::Arc<Qmp>,
     connection: Connection<platform::Stream>,
     events: VmEvents,
@@ -145,8 +191,18 @@ async fn watch(
     };
     let translated = translate(&mut translator, &qmp, raw, &events);
     // The monitor closes when the process ends. A process that ends and leaves it open does not exist.
-    tokio::join!(served, translated);
-    parts.identity.ended().await;
+    let ended = async {
+        tokio::join!(served, translated);
+        parts.identity.ended().await;
+    };
+    let helpers = watch_helpers(&parts.identity, &mut parts.helpers, &events);
+    tokio::select! {
+        () = ended => {}
+        () = helpers => {}
+    }
+    for helper in &mut parts.helpers {
+        helper.end().await;
+    }
     // It has ended, so this does not wait.
     let status = parts.child.and_then(|mut child| child.wait().ok());
     let reason = exit::reason(

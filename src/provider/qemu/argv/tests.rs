@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::provider::VmPaths;
+use crate::provider::{VmPaths, VsockDevice};
 
 fn plan() -> LaunchPlan {
     let file = |name: &str| PathBuf::from("/m/default").join(name);
     LaunchPlan {
+        os_base: None,
         name: "default".to_owned(),
         cpus: 4,
         memory_mib: 2048,
@@ -20,19 +21,29 @@ fn plan() -> LaunchPlan {
         paths: VmPaths {
             control_socket: file("qmp.sock"),
             link_socket: file("link.sock"),
+            vsock_socket: file("vsock.sock"),
+            vsock_device_socket: file("vhost-vsock.sock"),
+            vsock_log: file("vsock.log"),
             console_log: file("console.log"),
             vm_log: file("vm.log"),
         },
     }
 }
 
+const SOUND: Emulation = Emulation {
+    threads: EmulationThreads::PerProcessor,
+    cx16: true,
+};
+
 fn surroundings(architecture: Architecture, accelerator: Accelerator) -> Surroundings<'static> {
     Surroundings {
         architecture,
         accelerator,
+        emulation: SOUND,
         firmware: None,
         control_fd: 3,
         link_fd: 4,
+        vsock: None,
         sandbox: true,
     }
 }
@@ -104,6 +115,10 @@ fn aarch64_with_emulation_and_only_what_must_be() {
     let surroundings = Surroundings {
         firmware: Some(Path::new("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")),
         sandbox: false,
+        emulation: Emulation {
+            threads: EmulationThreads::One,
+            cx16: false,
+        },
         ..surroundings(Architecture::Aarch64, Accelerator::Tcg)
     };
     insta::assert_snapshot!(lines(&plan, &surroundings), @r"
@@ -112,7 +127,7 @@ fn aarch64_with_emulation_and_only_what_must_be() {
     -nodefaults
     -display none
     -machine virt,gic-version=max
-    -accel tcg,thread=multi
+    -accel tcg,thread=single
     -cpu max,pauth-impdef=on
     -smp 4
     -m 2048M
@@ -139,17 +154,73 @@ fn aarch64_with_emulation_and_only_what_must_be() {
 }
 
 #[test]
+fn vsock_of_the_kernel_and_of_a_program() {
+    let with = |device| {
+        let surroundings = Surroundings {
+            vsock: Some(VsockArguments { device, fd: 5 }),
+            ..surroundings(Architecture::X86_64, Accelerator::Kvm)
+        };
+        let text = lines(&plan(), &surroundings);
+        let plain = lines(
+            &plan(),
+            &Surroundings {
+                vsock: None,
+                ..surroundings
+            },
+        );
+        let plain: Vec<&str> = plain.lines().collect();
+        let added = text.lines().filter(|line| !plain.contains(line));
+        added.collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(with(VsockDevice::Kernel { cid: 17 }), @"-device vhost-vsock-pci,id=vsock0,guest-cid=17,vhostfd=5");
+    insta::assert_snapshot!(with(VsockDevice::Program), @r"
+    -object memory-backend-memfd,id=memory,size=2048M,share=on
+    -machine q35,vmport=off,graphics=off,memory-backend=memory
+    -chardev socket,id=vsock,fd=5
+    -device vhost-user-vsock-pci,id=vsock0,chardev=vsock
+    ");
+}
+
+#[test]
 fn the_other_hosts_accelerators() {
     let text = |kind| {
-        accelerator(Architecture::X86_64, kind)
+        accelerator(Architecture::X86_64, kind, SOUND)
             .map(|word| word.into_string().unwrap())
             .join(" ")
     };
+    assert_eq!(text(Accelerator::Tcg), "-accel tcg,thread=multi -cpu max");
+    let old = Emulation {
+        threads: EmulationThreads::One,
+        cx16: false,
+    };
+    assert_eq!(
+        accelerator(Architecture::X86_64, Accelerator::Tcg, old),
+        ["-accel", "tcg,thread=single", "-cpu", "max,-cx16"]
+    );
+    assert_eq!(
+        accelerator(Architecture::X86_64, Accelerator::Kvm, old),
+        ["-accel", "kvm", "-cpu", "host"]
+    );
     assert_eq!(text(Accelerator::Hvf), "-accel hvf -cpu host");
     assert_eq!(
         text(Accelerator::Whpx),
         "-accel whpx,kernel-irqchip=off -cpu max"
     );
+}
+
+/// The image below is named on the command line and is never written.
+#[test]
+fn a_disk_over_an_image() {
+    let mut plan = plan();
+    plan.os_base = Some(("/m/default/base.raw".into(), DiskFormat::Raw));
+    let text = lines(&plan, &surroundings(Architecture::X86_64, Accelerator::Tcg));
+    let expected = "\
+-blockdev node-name=os-file,driver=file,filename=/m/default/disk.qcow2,discard=unmap
+-blockdev node-name=base-file,driver=file,filename=/m/default/base.raw,read-only=on
+-blockdev node-name=base,driver=raw,file=base-file,read-only=on
+-blockdev node-name=os,driver=qcow2,file=os-file,backing=base,discard=unmap,detect-zeroes=unmap
+";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]

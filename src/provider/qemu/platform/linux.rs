@@ -2,6 +2,9 @@
 
 use std::io;
 
+use machine_host::vsock::Device;
+
+use super::Inherited;
 use crate::provider::Accelerator;
 
 /// What is tried before emulation.
@@ -33,6 +36,11 @@ fn describe(error: &io::Error) -> String {
         ),
         _ => format!("`{KVM}` cannot be opened: {error}"),
     }
+}
+
+/// The kernel's vsock device as something that a child inherits.
+pub(in crate::provider::qemu) fn inherit_device(device: Device) -> Inherited {
+    Inherited(device.into_descriptor())
 }
 
 /// What the kernel and the processor are, as far as a verdict on an accelerator depends on it.

@@ -1,5 +1,8 @@
 //! macOS: the hypervisor framework. Only arguments are made for it so far.
 
+use machine_host::vsock::Device;
+
+use super::Inherited;
 use crate::provider::Accelerator;
 
 /// What is tried before emulation.
@@ -10,6 +13,15 @@ pub(in crate::provider::qemu) const SANDBOX: bool = false;
 /// Why an accelerator need not even be tried.
 pub(in crate::provider::qemu) fn obvious_obstacle(_accelerator: Accelerator) -> Option<String> {
     None
+}
+
+/// There is no such device.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the other system consumes it"
+)]
+pub(in crate::provider::qemu) fn inherit_device(device: Device) -> Inherited {
+    match device {}
 }
 
 /// The boot alone decides here.

@@ -16,16 +16,16 @@ use tokio::net::UnixStream;
 
 /// A stream socket with a path.
 pub(in crate::provider::qemu) type Stream = UnixStream;
-/// A socket that listens, to be given away.
+/// A descriptor to be given away.
 #[derive(Debug)]
-pub(in crate::provider::qemu) struct Listener(OwnedFd);
+pub(in crate::provider::qemu) struct Inherited(pub(super) OwnedFd);
 
-/// The number under which a child gets the first listener; the second has the next.
+/// The number under which a child gets the first descriptor; the second has the next, and so on.
 pub(in crate::provider::qemu) const FIRST_FD: i32 = 3;
 
 /// Makes a socket that only its owner can connect to, and listens. A socket of before is removed, anything else at the
 /// path is left and an error.
-pub(in crate::provider::qemu) fn listen(path: &Path) -> io::Result<Listener> {
+pub(in crate::provider::qemu) fn listen(path: &Path) -> io::Result<Inherited> {
     use std::os::unix::fs::FileTypeExt;
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path)?,
@@ -40,20 +40,26 @@ pub(in crate::provider::qemu) fn listen(path: &Path) -> io::Result<Listener> {
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(Listener(listener.into()))
+    Ok(Inherited(listener.into()))
 }
 
-/// Lets the child that the command starts have the listeners, numbered from [`FIRST_FD`]. They are closed here when
+/// Connects to a program that the child is to talk to.
+pub(in crate::provider::qemu) fn connect_to_inherit(path: &Path) -> io::Result<Inherited> {
+    let stream = std::os::unix::net::UnixStream::connect(path)?;
+    Ok(Inherited(stream.into()))
+}
+
+/// Lets the child that the command starts have the descriptors, numbered from [`FIRST_FD`]. They are closed here when
 /// the command is dropped.
 pub(in crate::provider::qemu) fn inherit(
     command: &mut Command,
-    listeners: [Listener; 2],
+    descriptors: Vec<Inherited>,
 ) -> io::Result<()> {
-    let mappings = listeners
+    let mappings = descriptors
         .into_iter()
         .zip(FIRST_FD..)
-        .map(|(listener, child_fd)| FdMapping {
-            parent_fd: listener.0,
+        .map(|(descriptor, child_fd)| FdMapping {
+            parent_fd: descriptor.0,
             child_fd,
         })
         .collect();

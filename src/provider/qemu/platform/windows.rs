@@ -6,6 +6,8 @@ use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
+use machine_host::vsock::Device;
+
 use crate::provider::Accelerator;
 
 /// What is tried before emulation.
@@ -17,9 +19,9 @@ pub(in crate::provider::qemu) const FIRST_FD: i32 = 0;
 
 /// A stream that nothing makes yet; the type is that of a pipe within the process.
 pub(in crate::provider::qemu) type Stream = tokio::io::DuplexStream;
-/// A listener that nothing makes yet.
+/// What a child would inherit; nothing makes it yet.
 #[derive(Debug)]
-pub(in crate::provider::qemu) enum Listener {}
+pub(in crate::provider::qemu) enum Inherited {}
 
 fn unsupported() -> io::Error {
     io::Error::new(
@@ -29,14 +31,28 @@ fn unsupported() -> io::Error {
 }
 
 /// Not supported yet.
-pub(in crate::provider::qemu) fn listen(_path: &Path) -> io::Result<Listener> {
+pub(in crate::provider::qemu) fn listen(_path: &Path) -> io::Result<Inherited> {
     Err(unsupported())
+}
+
+/// Not supported yet.
+pub(in crate::provider::qemu) fn connect_to_inherit(_path: &Path) -> io::Result<Inherited> {
+    Err(unsupported())
+}
+
+/// There is no such device.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the other system consumes it"
+)]
+pub(in crate::provider::qemu) fn inherit_device(device: Device) -> Inherited {
+    match device {}
 }
 
 /// Not supported yet.
 pub(in crate::provider::qemu) fn inherit(
     _command: &mut Command,
-    _listeners: [Listener; 2],
+    _descriptors: Vec<Inherited>,
 ) -> io::Result<()> {
     Err(unsupported())
 }

@@ -63,7 +63,14 @@ pub(in crate::provider::qemu) async fn run(
             "-no-reboot",
         ])
         .args(["-machine", argv::machine_type(architecture), "-m", "64M"])
-        .args(argv::accelerator(architecture, accelerator))
+        .args(argv::accelerator(
+            architecture,
+            accelerator,
+            argv::Emulation {
+                threads: argv::EmulationThreads::One,
+                cx16: true,
+            },
+        ))
         .args(firmware::exit_device(architecture))
         .arg("-bios")
         .arg(image.path())

@@ -55,6 +55,7 @@ impl Fixture {
             .unwrap();
         fs::write(file("ignition.json"), "{}").unwrap();
         let plan = LaunchPlan {
+            os_base: None,
             name: "test".to_owned(),
             cpus: 1,
             memory_mib: 64,
@@ -67,6 +68,9 @@ impl Fixture {
             paths: VmPaths {
                 control_socket: file("qmp.sock"),
                 link_socket: file("link.sock"),
+                vsock_socket: file("vsock.sock"),
+                vsock_device_socket: file("vhost-vsock.sock"),
+                vsock_log: file("vsock.log"),
                 console_log: file("console.log"),
                 vm_log: file("vm.log"),
             },
@@ -77,6 +81,7 @@ impl Fixture {
             version: String::new(),
             accelerator: Accelerator::Tcg,
             firmware: None,
+            vsock: None,
             warnings: Vec::new(),
         };
         Self {
@@ -215,7 +220,9 @@ async fn survivor_is_attached_to_by_its_paths() {
 
     let (sender, receiver) = mpsc::unbounded_channel();
     let mut events = Events(receiver);
-    let again = attach(&fixture.plan.paths, &left.0, sender).await.unwrap();
+    let again = attach(&fixture.plan.paths, &left.0, &[], sender)
+        .await
+        .unwrap();
     // What was so before is told.
     assert!(matches!(events.next().await, VmEvent::Paused { .. }));
     assert_eq!(again.identity(), &left.0);
@@ -225,7 +232,7 @@ async fn survivor_is_attached_to_by_its_paths() {
     assert_eq!(reason.shutdown.as_deref(), Some("host-qmp-quit"));
 
     let (sender, _receiver) = mpsc::unbounded_channel();
-    let error = attach(&fixture.plan.paths, &left.0, sender)
+    let error = attach(&fixture.plan.paths, &left.0, &[], sender)
         .await
         .unwrap_err();
     assert!(matches!(error, ProviderError::Gone { .. }), "{error}");

@@ -1,0 +1,213 @@
+//! `machine image …`: where images come from, and the cache of them.
+
+use std::ffi::OsString;
+
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
+use machine_images::Checksum;
+
+use super::values;
+
+/// How an image is fetched: the same for every command that does it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FetchArgs {
+    /// Checksum that the image's file must have
+    #[arg(long, value_name = "sha256:HEX", allow_hyphen_values = true)]
+    pub checksum: Option<Checksum>,
+
+    /// Take a download that nobody vouches for: any certificate, and `http://` without `--checksum`
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub insecure: bool,
+
+    /// How progress is shown: `auto` is a bar on a terminal and a line for each step elsewhere, `json` is JSON lines on
+    /// standard error
+    #[arg(
+        long,
+        value_name = "auto|json",
+        default_value = "auto",
+        hide_possible_values = true,
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    pub progress: ProgressForm,
+
+    /// Whether a registry must be reached by TLS with a certificate that this host trusts
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = values::boolean
+    )]
+    pub tls_verify: Option<bool>,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProgressForm {
+    /// For people.
+    #[default]
+    Auto,
+    /// For programs: an object a line.
+    Json,
+}
+
+/// Manage the images that were fetched
+#[derive(Debug, Args)]
+#[command(override_usage = "machine image COMMAND")]
+pub struct ImageArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<ImageCommand>,
+}
+
+/// The commands of `image`.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// List the images in the cache
+    #[command(visible_alias = "ls")]
+    List(ImageListArgs),
+    /// Fetch an image into the cache
+    Pull(PullArgs),
+    /// Remove images from the cache
+    Rm(ImageRmArgs),
+    /// Remove the images that no machine uses, and broken downloads
+    Prune(PruneArgs),
+}
+
+/// List the images in the cache
+#[derive(Debug, Args)]
+#[command(override_usage = "machine image list [options]")]
+pub struct ImageListArgs {
+    /// Format the output by a Go template, or as `json`
+    #[arg(short, long, value_name = "FORMAT", allow_hyphen_values = true)]
+    pub format: Option<String>,
+
+    /// Print IDs only
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub quiet: bool,
+
+    /// There are none.
+    #[arg(hide = true, value_name = "IMAGE")]
+    pub words: Vec<String>,
+}
+
+/// Fetch an image into the cache
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "machine image pull [options] [IMAGE]",
+    after_help = "IMAGE is what `machine init --image` takes and is fetched; the stable stream of Fedora CoreOS without one."
+)]
+pub struct PullArgs {
+    /// How it is fetched.
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+
+    /// What is to run it
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub provider: Option<String>,
+
+    /// Print its checksum only
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub quiet: bool,
+
+    /// The image.
+    #[arg(hide = true, value_name = "IMAGE")]
+    pub words: Vec<OsString>,
+}
+
+/// Remove images from the cache
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "machine image rm [options] IMAGE...",
+    after_help = "IMAGE is an ID or a beginning of it, or a name, as `machine image list` shows them."
+)]
+pub struct ImageRmArgs {
+    /// Also those that machines use, which keep what they have
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub force: bool,
+
+    /// The images.
+    #[arg(hide = true, value_name = "IMAGE")]
+    pub words: Vec<String>,
+}
+
+/// Remove the images that no machine uses, and broken downloads
+#[derive(Debug, Args)]
+#[command(override_usage = "machine image prune")]
+pub struct PruneArgs {
+    /// There are none.
+    #[arg(hide = true, value_name = "IMAGE")]
+    pub words: Vec<String>,
+}
+
+/// The words after `machine` of a group that was given no command.
+pub fn missing_command(args: &ImageArgs) -> Option<&'static [&'static str]> {
+    args.command.is_none().then_some(&["image"])
+}
+
+/// Refuses another number of words than a command takes.
+pub fn check_words(args: &ImageArgs) -> Result<(), String> {
+    let none = |command: &str, words: &[String]| {
+        if words.is_empty() {
+            return Ok(());
+        }
+        Err(format!("`machine image {command}` takes no arguments"))
+    };
+    match &args.command {
+        Some(ImageCommand::List(args)) => none("list", &args.words),
+        Some(ImageCommand::Prune(args)) => none("prune", &args.words),
+        Some(ImageCommand::Pull(args)) if args.words.len() > 1 => Err(format!(
+            "accepts at most 1 arg(s), received {}",
+            args.words.len()
+        )),
+        Some(ImageCommand::Rm(args)) if args.words.is_empty() => {
+            Err("requires at least 1 arg(s), only received 0".to_owned())
+        }
+        None | Some(ImageCommand::Pull(_) | ImageCommand::Rm(_)) => Ok(()),
+    }
+}

@@ -1,0 +1,32 @@
+//! `machine info`.
+
+use clap::{ArgAction, Args};
+
+use super::values;
+
+/// Show where machines are and what they do, in short
+#[derive(Debug, Args)]
+#[command(override_usage = "machine info [options]")]
+pub struct InfoArgs {
+    /// Format the output by a Go template, or as `json`
+    #[arg(short, long, value_name = "FORMAT", allow_hyphen_values = true)]
+    pub format: Option<String>,
+
+    /// Show where configuration, machines, images, connections and sockets lie
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub paths: bool,
+
+    /// There are none; they are taken to be refused in podman's words.
+    #[arg(hide = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}

@@ -1,0 +1,50 @@
+//! `machine restart`.
+
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+
+use super::{DEFAULT_HELP, values};
+
+/// Stop a machine if it runs, and start it
+#[derive(Debug, Args)]
+#[command(override_usage = "machine restart [options] [NAME]", after_help = DEFAULT_HELP)]
+pub struct RestartArgs {
+    /// Stop without the guest's help
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub force: bool,
+
+    /// Print no progress
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub quiet: bool,
+
+    /// Give up the start after so long, e.g. 90s or 5m
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
+
+    /// Name of the machine.
+    #[arg(hide = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}

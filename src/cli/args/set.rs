@@ -1,0 +1,90 @@
+//! `machine set`.
+
+use clap::{ArgAction, Args};
+
+use super::{DEFAULT_HELP, values};
+use crate::machine::Vsock;
+
+/// Change the settings of a machine
+#[derive(Debug, Args)]
+#[command(override_usage = "machine set [options] [NAME]", after_help = DEFAULT_HELP)]
+pub struct SetArgs {
+    /// Number of CPUs
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = values::unsigned)]
+    pub cpus: Option<u64>,
+
+    /// Disk size in GiB; a disk can only grow
+    #[arg(long, value_name = "GIB", allow_hyphen_values = true, value_parser = values::unsigned)]
+    pub disk_size: Option<u64>,
+
+    /// Let the machine trust the certificate authorities of the host
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = values::boolean
+    )]
+    pub import_native_ca: Option<bool>,
+
+    /// Memory in MiB
+    #[arg(short, long, value_name = "MIB", allow_hyphen_values = true, value_parser = values::unsigned)]
+    pub memory: Option<u64>,
+
+    /// Let the machine's socket lead to the engine of root
+    #[arg(
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = values::boolean
+    )]
+    pub rootful: Option<bool>,
+
+    /// Swap in MiB; 0 is none
+    #[arg(short, long, value_name = "MIB", allow_hyphen_values = true, value_parser = values::unsigned)]
+    pub swap: Option<u64>,
+
+    /// Time zone such as Europe/Berlin, or `local` for the host's
+    #[arg(
+        long,
+        alias = "time-zone",
+        value_name = "ZONE",
+        allow_hyphen_values = true
+    )]
+    pub timezone: Option<String>,
+
+    /// USB devices; none can be passed through yet.
+    #[arg(long, hide = true, value_name = "DEVICE", action = ArgAction::Append, allow_hyphen_values = true)]
+    pub usb: Vec<String>,
+
+    /// Taken as podman takes it where it has no meaning.
+    #[arg(
+        long,
+        hide = true,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = values::boolean
+    )]
+    pub user_mode_networking: Option<bool>,
+
+    /// Vsock beside virtio-serial: `auto` for the host kernel's where there is one, `user` for the program
+    /// vhost-device-vsock, used when virtio-serial is lost, `user-first` for using it before, or `off`
+    #[arg(
+        long,
+        value_name = "auto|user|user-first|off",
+        allow_hyphen_values = true
+    )]
+    pub vsock: Option<Vsock>,
+
+    /// Name of the machine.
+    #[arg(hide = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}

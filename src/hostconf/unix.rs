@@ -1,0 +1,5 @@
+//! Unix: system files below `/usr/share` and `/etc`, the user's by XDG.
+
+use super::locations::Convention;
+
+pub(super) const CONVENTION: Convention = Convention::Unix;

@@ -1,0 +1,478 @@
+//! `set`: changing what a machine is asked to be.
+//!
+//! ```text
+//! checks ─> edit lock ─> stopped? ─> run lock ─> disk ─> machine.toml ─> default connection
+//!                     └─ running, and only the mode changes ─> machine.toml ─> default connection ─> reload
+//! ```
+//!
+//! Everything that can be refused is refused before the first change. The disk comes before the file that names its
+//! size: a command that is killed in between leaves a disk that is larger than it need be, which the guest uses like
+//! any other, and which the same command given again finishes.
+
+#[cfg(test)]
+#[path = "set/tests.rs"]
+mod tests;
+
+use std::io;
+
+use fs_err as fs;
+use machine_images::ImageError;
+use thiserror::Error;
+
+use super::init::{Host, allocated_bytes};
+use crate::connection::{self, ConnectionError, ConnectionsFile};
+use crate::engine::{self, EngineError};
+use crate::machine::config::{ConfigError, LOCAL_TIME_ZONE};
+use crate::machine::resources::{ResourceError, Wish};
+use crate::machine::settings::{LARGEST_SWAP_MIB, Origin, SettingError};
+use crate::machine::time_zone::{self, TimeZoneError};
+use crate::machine::{DiskFormat, MachineConfig, MachineName, Resources, Status, Vsock};
+use crate::store::{EditGuard, MachineFiles, Store, StoreError, StoredMachine};
+use crate::supervisor::client::{self, ClientError};
+
+const GIB: u64 = 1 << 30;
+/// What a growing disk writes at most: its tables, not what the guest will put on it.
+const GROWTH_BYTES: u64 = 16 << 20;
+
+/// What is to be changed; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetRequest {
+    /// Virtual CPUs, memory and disk.
+    pub wish: Wish,
+    /// Whether the API socket is to be the engine of root.
+    pub rootful: Option<bool>,
+    /// The guest's time zone, or `local`.
+    pub time_zone: Option<String>,
+    /// Swap in MiB.
+    pub swap_mib: Option<u64>,
+    /// Whether the guest is to trust what the host trusts.
+    pub import_native_ca: Option<bool>,
+    /// The vsock that it is to have.
+    pub vsock: Option<Vsock>,
+    /// USB devices that are to be passed through, instead of those that are.
+    pub usbs: Option<Vec<String>>,
+}
+
+/// What a machine was changed to, and what the user should know about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetOutcome {
+    /// The machine as it is now asked to be.
+    pub config: MachineConfig,
+    /// The disk may become larger than the host has room for.
+    pub shortage: Option<Shortage>,
+    /// Containers of the mode that a running machine has left.
+    pub left: Option<LeftBehind>,
+}
+
+/// A disk that may become larger than the host has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// The disk's size in GiB.
+    pub disk_gib: u64,
+    /// What the host has free, in bytes.
+    pub free_bytes: u64,
+}
+
+/// Containers that the new mode does not show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// How many, running or not.
+    pub containers: usize,
+    /// The mode they are in.
+    pub rootful: bool,
+}
+
+/// Why a machine was not changed. It is as it was before, but for a disk that may have grown already.
+#[derive(Debug, Error)]
+pub enum SetError {
+    /// There is no such machine, it cannot be read, or a file cannot be changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host cannot give what is asked for.
+    #[error(transparent)]
+    Resources(#[from] ResourceError),
+    /// The time zone or the swap makes no sense.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The whole makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The default connection cannot follow the mode.
+    #[error("Machine `{name}` keeps its mode, for its default connection cannot follow")]
+    Connection {
+        /// The machine.
+        name: MachineName,
+        /// Why.
+        #[source]
+        source: ConnectionError,
+    },
+    /// It would have to be stopped (spec 1.4.8).
+    #[error("unable to change settings unless vm is stopped")]
+    NotStopped {
+        /// The machine.
+        name: MachineName,
+        /// What it is doing.
+        status: Status,
+        /// Whether anything but the mode was to be changed.
+        more_than_mode: bool,
+    },
+    /// Disks only grow (spec 1.4.8).
+    #[error("new disk size must be larger than {current} GB")]
+    DiskNotLarger {
+        /// Its size in GiB.
+        current: u64,
+    },
+    /// The disk cannot be grown.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// No provider passes USB devices through yet (spec 1.4.8 has the text for those that never do).
+    #[error("changing USBs not supported for {provider} machines")]
+    Usb {
+        /// The provider's word.
+        provider: &'static str,
+    },
+    /// The running machine did not take its new mode.
+    #[error("Machine `{name}` did not take its new mode; nothing is changed")]
+    Reload {
+        /// The machine.
+        name: MachineName,
+        /// Why.
+        #[source]
+        source: ClientError,
+    },
+    /// A thread of this program ended without an answer, which is an error of this program.
+    #[error("Changing machine `{name}` ended unexpectedly")]
+    Lost {
+        /// The machine.
+        name: MachineName,
+        /// How the thread ended.
+        source: tokio::task::JoinError,
+    },
+}
+
+impl SetError {
+    /// What the user can do about it.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Store(error) => error.hints(),
+            Self::Resources(error) => error.hints(),
+            Self::Image(error) => error.hints(),
+            Self::Setting(error) => error.hints(),
+            Self::Connection { source, .. } => source.hints(),
+            Self::NotStopped {
+                name,
+                more_than_mode,
+                ..
+            } => {
+                let mut hints = vec![format!("stop it first: machine stop {name}")];
+                if *more_than_mode {
+                    hints.push("on a running machine `--rootful` can be changed alone".to_owned());
+                }
+                hints
+            }
+            Self::Usb { .. } => vec!["`--usb \"\"` is taken: there are none".to_owned()],
+            Self::Reload { name, .. } => vec![format!(
+                "a stopped machine takes it as well: machine stop {name}"
+            )],
+            Self::DiskNotLarger { .. } | Self::Config(_) | Self::Lost { .. } => Vec::new(),
+        }
+    }
+}
+
+impl SetRequest {
+    /// Whether nothing but the mode is to be changed, which a running machine can take.
+    fn is_mode_only(&self) -> bool {
+        self.rootful.is_some()
+            && *self
+                == Self {
+                    rootful: self.rootful,
+                    ..Self::default()
+                }
+    }
+
+    /// The configuration with the change, the disk aside. Whatever the host and the types refuse is an error here.
+    fn apply(&self, old: &MachineConfig, host: &Host) -> Result<MachineConfig, SetError> {
+        let mut new = old.clone();
+        let wish = Wish {
+            cpus: Some(self.wish.cpus.unwrap_or(old.resources.cpus)),
+            memory_mib: Some(self.wish.memory_mib.unwrap_or(old.resources.memory_mib)),
+            disk_gib: Some(self.wish.disk_gib.unwrap_or(old.resources.disk_gib)),
+        };
+        if self.wish != Wish::default() {
+            new.resources = self.settle(&wish, host)?;
+        }
+        if let Some(usbs) = &self.usbs
+            && !usbs.is_empty()
+        {
+            return Err(SetError::Usb {
+                provider: old.provider.word(),
+            });
+        }
+        if let Some(time_zone) = &self.time_zone {
+            check_zone(time_zone).map_err(|error| SettingError::TimeZone {
+                error,
+                origin: Origin::Flag,
+            })?;
+            new.time_zone.clone_from(time_zone);
+        }
+        if let Some(wanted) = self.swap_mib
+            && wanted > LARGEST_SWAP_MIB
+        {
+            let origin = Origin::Flag;
+            return Err(SettingError::Swap { wanted, origin }.into());
+        }
+        new.rootful = self.rootful.unwrap_or(old.rootful);
+        new.swap_mib = self.swap_mib.unwrap_or(old.swap_mib);
+        new.vsock = self.vsock.unwrap_or(old.vsock);
+        new.import_native_ca = self.import_native_ca.unwrap_or(old.import_native_ca);
+        new.check()?;
+        Ok(new)
+    }
+
+    /// The new resources. What is not asked for is not held to the host's bounds: a machine that was made on a larger
+    /// host must be changeable one number at a time.
+    fn settle(&self, wish: &Wish, host: &Host) -> Result<Resources, ResourceError> {
+        let mut bounds = host.resources;
+        if self.wish.cpus.is_none() {
+            bounds.cpus = u32::MAX;
+        }
+        if self.wish.memory_mib.is_none() {
+            bounds.memory_mib = u64::MAX;
+        }
+        Resources::settle(wish, &bounds)
+    }
+}
+
+/// Checks the name of a time zone; a host with a list of them knows more than how one looks.
+fn check_zone(name: &str) -> Result<(), TimeZoneError> {
+    time_zone::check(name)?;
+    let known = jiff::tz::db();
+    let has_no_say = name.is_empty()
+        || name == LOCAL_TIME_ZONE
+        || known.is_definitively_empty()
+        || known.available().next().is_none();
+    if has_no_say || known.get(name).is_ok() {
+        return Ok(());
+    }
+    Err(TimeZoneError(name.to_owned()))
+}
+
+/// Changes a machine, or leaves it as it is.
+pub async fn set(
+    store: &Store,
+    connections: &ConnectionsFile,
+    host: &Host,
+    name: &MachineName,
+    request: &SetRequest,
+) -> Result<SetOutcome, SetError> {
+    let machine = store.load(name)?;
+    request.apply(&machine.config, host)?;
+    let status = client::status(&machine.files).await;
+    let not_stopped = |status| SetError::NotStopped {
+        name: name.clone(),
+        status,
+        more_than_mode: request.rootful.is_some() && !request.is_mode_only(),
+    };
+    match status {
+        Status::Stopped => {}
+        Status::Running | Status::Degraded { .. } if request.is_mode_only() => {
+            return switch_running(store, connections, &machine, request, host).await;
+        }
+        status => return Err(not_stopped(status)),
+    }
+
+    let guard = edit(store, name).await?;
+    // From here on nobody can start it.
+    let stopped = guard.keep_stopped()?;
+    let status = client::status(guard.files()).await;
+    if stopped.is_none() || !status.is_stopped() {
+        return Err(not_stopped(status));
+    }
+    // Another command may have changed it since.
+    let old = store.load(name)?.config;
+    let mut new = request.apply(&old, host)?;
+    let mut shortage = None;
+    if let Some(wanted) = request.wish.disk_gib {
+        if wanted <= old.resources.disk_gib {
+            return Err(SetError::DiskNotLarger {
+                current: old.resources.disk_gib,
+            });
+        }
+        shortage = check_space(host, guard.files(), old.disk, wanted)?;
+        new.resources.disk_gib = grow(guard.files(), old.disk, wanted).await?;
+    }
+    let config = write(&guard, connections, &old, new).await?;
+    Ok(SetOutcome {
+        config,
+        shortage,
+        left: None,
+    })
+}
+
+/// Changes the mode of a machine that runs.
+async fn switch_running(
+    store: &Store,
+    connections: &ConnectionsFile,
+    machine: &StoredMachine,
+    request: &SetRequest,
+    host: &Host,
+) -> Result<SetOutcome, SetError> {
+    let (name, files) = (&machine.config.name, &machine.files);
+    let (old, config) = {
+        let guard = edit(store, name).await?;
+        let old = store.load(name)?.config;
+        let new = request.apply(&old, host)?;
+        let config = write(&guard, connections, &old, new).await?;
+        (old, config)
+    };
+    let mut left = None;
+    if config.rootful != old.rootful {
+        if let Err(source) = reload(files).await {
+            take_back(store, connections, &old).await;
+            let name = name.clone();
+            return Err(SetError::Reload { name, source });
+        }
+        left = left_behind(files, old.rootful).await;
+    }
+    Ok(SetOutcome {
+        config,
+        shortage: None,
+        left,
+    })
+}
+
+/// Lets the supervisor read the file again. One that has gone meanwhile will read it when it comes back.
+async fn reload(files: &MachineFiles) -> Result<(), ClientError> {
+    match client::connect(&files.control_socket()).await? {
+        Some(mut connection) => connection.reload().await,
+        None => Ok(()),
+    }
+}
+
+/// Gives a machine that did not take its new mode the old one back.
+async fn take_back(store: &Store, connections: &ConnectionsFile, old: &MachineConfig) {
+    let taken_back = async {
+        let guard = edit(store, &old.name).await?;
+        let now = store.load(&old.name)?.config;
+        let then = MachineConfig {
+            rootful: old.rootful,
+            ..now.clone()
+        };
+        write(&guard, connections, &now, then).await
+    };
+    if let Err(error) = taken_back.await {
+        tracing::warn!(%error, "The machine's file keeps the new mode");
+    }
+}
+
+/// What the engine of the mode that was left holds. An engine that does not say is no reason to fail.
+async fn left_behind(files: &MachineFiles, rootful: bool) -> Option<LeftBehind> {
+    let socket = if rootful {
+        files.rootful_socket()
+    } else {
+        files.rootless_socket()
+    };
+    let counted: Result<usize, EngineError> = engine::count_containers(&socket).await;
+    match counted {
+        Ok(0) => None,
+        Ok(containers) => Some(LeftBehind {
+            containers,
+            rootful,
+        }),
+        Err(error) => {
+            tracing::info!(%error, "The engine of the mode that was left cannot be asked");
+            None
+        }
+    }
+}
+
+/// Writes the file, and lets the default connection follow the mode; both or neither.
+async fn write(
+    guard: &EditGuard,
+    connections: &ConnectionsFile,
+    old: &MachineConfig,
+    new: MachineConfig,
+) -> Result<MachineConfig, SetError> {
+    let put = |wanted: &MachineConfig| {
+        guard.update::<SetError>(|config| {
+            config.clone_from(wanted);
+            Ok(())
+        })
+    };
+    let config = put(&new)?;
+    if config.rootful != old.rootful
+        && let Err(source) = follow(connections, &config).await?
+    {
+        put(old)?;
+        let name = old.name.clone();
+        return Err(SetError::Connection { name, source });
+    }
+    Ok(config)
+}
+
+/// Lets the default connection follow the mode, where it leads to this machine (spec 3.9).
+async fn follow(
+    connections: &ConnectionsFile,
+    config: &MachineConfig,
+) -> Result<Result<(), ConnectionError>, SetError> {
+    let (file, name, rootful) = (connections.clone(), config.name.clone(), config.rootful);
+    // It waits for podman's lock.
+    let work = tokio::task::spawn_blocking(move || {
+        connection::machine::follow_mode(&file, &name, rootful)
+    });
+    work.await.map_err(|source| SetError::Lost {
+        name: config.name.clone(),
+        source,
+    })
+}
+
+/// The edit lock, waited for where it may be.
+async fn edit(store: &Store, name: &MachineName) -> Result<EditGuard, SetError> {
+    let (store, owned) = (store.clone(), name.clone());
+    let guard = tokio::task::spawn_blocking(move || store.edit(&owned));
+    let guard = guard.await.map_err(|source| SetError::Lost {
+        name: name.clone(),
+        source,
+    })?;
+    Ok(guard?)
+}
+
+/// Refuses a growth that cannot even be written, and tells of one that the host could not fill.
+///
+/// A file system without an answer is not asked again.
+fn check_space(
+    host: &Host,
+    files: &MachineFiles,
+    format: DiskFormat,
+    disk_gib: u64,
+) -> Result<Option<Shortage>, ImageError> {
+    let path = files.os_disk(format);
+    let Ok(free_bytes) = (host.free_bytes)(files.directory()) else {
+        return Ok(None);
+    };
+    if free_bytes < GROWTH_BYTES {
+        return Err(ImageError::Full {
+            path,
+            needed: GROWTH_BYTES,
+            free: Some(free_bytes),
+            source: io::ErrorKind::StorageFull.into(),
+        });
+    }
+    let there = fs::metadata(&path).map_or(0, |metadata| allocated_bytes(&metadata));
+    let to_come = disk_gib.saturating_mul(GIB).saturating_sub(there);
+    Ok((to_come > free_bytes).then_some(Shortage {
+        disk_gib,
+        free_bytes,
+    }))
+}
+
+/// Grows the disk, and returns its size in GiB: more than asked for, where an earlier growth was not finished.
+async fn grow(files: &MachineFiles, format: DiskFormat, disk_gib: u64) -> Result<u64, ImageError> {
+    let bytes = disk_gib.saturating_mul(GIB);
+    let stored = match format {
+        DiskFormat::Qcow2 => machine_images::DiskFormat::Qcow2,
+        DiskFormat::Raw => machine_images::DiskFormat::Raw,
+    };
+    let grown = machine_images::grow(&files.os_disk(format), stored, bytes).await?;
+    Ok(grown.virtual_bytes.div_ceil(GIB))
+}

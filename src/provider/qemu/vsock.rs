@@ -1,0 +1,243 @@
+//! The guest's vsock device: the kernel's, by a descriptor that holds its context id, or a program's of its own.
+//!
+//! The program runs beside QEMU as QEMU does beside us: in a session of its own, with its sockets in the machine's
+//! directory and its words in a file. QEMU cannot take another one in its place, so when it dies the machine has no
+//! vsock until its next start.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use machine_host::process::{ProcessIdentity, spawn_detached};
+use machine_host::vsock::Device;
+use machine_host::watch::DirectoryWatch;
+
+use crate::machine::{Vsock, deadlines};
+use crate::provider::qemu::platform::{self, Inherited};
+use crate::provider::{VmPaths, VsockWay};
+
+/// The program's name.
+const PROGRAM: &str = "vhost-device-vsock";
+/// The context id of a guest whose vsock is nobody else's.
+const OWN_CID: &str = "3";
+/// Between a socket's making and its listening there is no event.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What the device will be, and a warning where it cannot be what was asked for.
+pub(super) fn choose(
+    wish: Vsock,
+    kernel: impl FnOnce() -> bool,
+    find: impl FnOnce(&str) -> Option<PathBuf>,
+) -> (Option<VsockWay>, Option<String>) {
+    match wish {
+        Vsock::Off => (None, None),
+        Vsock::Auto => (kernel().then_some(VsockWay::Kernel), None),
+        Vsock::User | Vsock::UserFirst => match find(PROGRAM) {
+            Some(program) => (Some(VsockWay::Program(program)), None),
+            None => (
+                None,
+                Some(format!(
+                    "`{PROGRAM}` was not found, so the machine goes without vsock, over virtio-serial; \
+                     `cargo install {PROGRAM}` or your distribution's package of this name installs it"
+                )),
+            ),
+        },
+    }
+}
+
+/// A device that is ready to be given to QEMU.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// The kernel's.
+    Kernel {
+        /// The guest's context id.
+        cid: u32,
+        /// What holds it.
+        descriptor: Inherited,
+    },
+    /// The program's.
+    Program {
+        /// The program.
+        helper: Helper,
+        /// A connection to it.
+        connection: Inherited,
+    },
+}
+
+/// Makes the device.
+pub(super) async fn prepare(way: &VsockWay, paths: &VmPaths) -> io::Result<Prepared> {
+    match way {
+        VsockWay::Kernel => {
+            let device = Device::claim()?;
+            Ok(Prepared::Kernel {
+                cid: device.cid(),
+                descriptor: platform::inherit_device(device),
+            })
+        }
+        VsockWay::Program(program) => {
+            let helper = Helper::start(program, paths)?;
+            let opened = tokio::select! {
+                opened = connect(&paths.vsock_device_socket) => opened,
+                () = helper.identity.ended() => Err(io::Error::other("It ended at once")),
+            };
+            Ok(Prepared::Program {
+                helper,
+                connection: opened?,
+            })
+        }
+    }
+}
+
+/// Connects to the program as soon as it listens.
+async fn connect(socket: &Path) -> io::Result<Inherited> {
+    let opened = async {
+        let mut watch = DirectoryWatch::new()?;
+        if let Some(directory) = socket.parent() {
+            watch.add(directory)?;
+        }
+        loop {
+            match platform::connect_to_inherit(socket) {
+                Ok(connection) => return Ok(connection),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => watch.changed().await?,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    let _ = tokio::time::timeout(LOOK_AGAIN, watch.changed()).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    let limit = deadlines::VSOCK_DEVICE.limit;
+    let timed_out = |_| {
+        let text = format!("It does not listen after {} s", limit.as_secs());
+        io::Error::new(io::ErrorKind::TimedOut, text)
+    };
+    tokio::time::timeout(limit, opened)
+        .await
+        .map_err(timed_out)?
+}
+
+/// The program that is the device. Ends with this value, unless it is released.
+#[derive(Debug)]
+pub(super) struct Helper {
+    identity: ProcessIdentity,
+    child: Option<Child>,
+}
+
+impl Helper {
+    fn start(program: &Path, paths: &VmPaths) -> io::Result<Self> {
+        let sockets = [&paths.vsock_socket, &paths.vsock_device_socket];
+        for socket in sockets {
+            match fs_err::remove_file(socket) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        let log = fs_err::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&paths.vsock_log)?
+            .into_file();
+        let mut command = Command::new(program);
+        command
+            .args(["--guest-cid", OWN_CID, "--uds-path"])
+            .arg(&paths.vsock_socket)
+            .arg("--socket")
+            .arg(&paths.vsock_device_socket)
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let mut child = spawn_detached(&mut command)?;
+        match ProcessIdentity::of(child.id()) {
+            Ok(Some(identity)) => Ok(Self {
+                identity,
+                child: Some(child),
+            }),
+            Ok(None) => {
+                let status = child.wait()?;
+                Err(io::Error::other(format!("It ended at once: {status}")))
+            }
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets it live on.
+    pub(super) fn release(mut self) -> Released {
+        Released {
+            identity: self.identity.clone(),
+            child: self.child.take(),
+        }
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child
+            && let Err(error) = child.kill().and_then(|()| child.wait())
+        {
+            tracing::warn!(%error, "A vsock device's program could not be ended");
+        }
+    }
+}
+
+/// A program that lives as long as its VM.
+#[derive(Debug)]
+pub(super) struct Released {
+    /// The process.
+    pub(super) identity: ProcessIdentity,
+    /// The same, where it is a child of this process.
+    pub(super) child: Option<Child>,
+}
+
+impl Released {
+    /// Ready when it has ended, by itself or by another's hand.
+    pub(super) async fn ended(&mut self) {
+        self.identity.ended().await;
+        self.reap();
+    }
+
+    /// Ends it.
+    pub(super) async fn end(&mut self) {
+        if let Err(error) = self.identity.kill() {
+            tracing::warn!(%error, "A vsock device's program could not be ended");
+            return;
+        }
+        let ended = tokio::time::timeout(deadlines::KILLED.limit, self.identity.ended());
+        if ended.await.is_ok() {
+            self.reap();
+        }
+    }
+
+    fn reap(&mut self) {
+        // It has ended, so this does not wait.
+        if let Some(Err(error)) = self.child.take().map(|mut child| child.wait()) {
+            tracing::debug!(%error, "A program that has ended could not be waited for");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_where_it_has_one_and_the_program_only_on_request() {
+        let program = || VsockWay::Program("/p/vhost-device-vsock".into());
+        let find = |name: &str| Some(PathBuf::from("/p").join(name));
+        let chosen = |wish, kernel| choose(wish, || kernel, find);
+        assert_eq!(chosen(Vsock::Auto, true), (Some(VsockWay::Kernel), None));
+        assert_eq!(chosen(Vsock::Auto, false), (None, None));
+        assert_eq!(chosen(Vsock::Off, true), (None, None));
+        assert_eq!(chosen(Vsock::User, true), (Some(program()), None));
+        let (none, warning) = choose(Vsock::User, || true, |_| None);
+        assert_eq!(none, None);
+        assert!(
+            warning
+                .unwrap()
+                .contains("cargo install vhost-device-vsock")
+        );
+    }
+}
