@@ -20,8 +20,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("bad::a_full_disk_while_copying", full_disk),
         trial("bad::interrupting_init_leaves_nothing", interrupted_init),
         trial("bad::a_corrupt_machine_hides_no_other", corrupt_machine),
-        trial("bad::no_hypervisor", no_hypervisor),
-        trial("bad::no_agent", no_agent),
         trial("bad::usage", usage),
     ]
 }
@@ -233,43 +231,6 @@ fn corrupt_machine() {
     assert!(error.contains("machine.toml"), "{error}");
     home.machine(&["rm", "--force", "bad"], SOON).succeeded();
     assert!(!home.machine_dir("bad").exists());
-}
-
-fn no_hypervisor() {
-    let home = Home::new("noqemu");
-    home.init("x", &[]);
-    let error = run(
-        home.command(&["start", "x"]).env("PATH", "/nonexistent"),
-        b"",
-        SOON,
-    )
-    .failed();
-    assert!(
-        error.contains("qemu-system-") && error.contains("hint: ") && error.contains("install"),
-        "{error}"
-    );
-    assert_eq!(home.state("x"), "stopped");
-}
-
-fn no_agent() {
-    let home = Home::new("noagent");
-    home.init("x", &[]);
-    let error = run(
-        home.command(&["start", "x"])
-            .env("MACHINE_AGENT_DIR", home.path()),
-        b"",
-        SOON,
-    )
-    .failed();
-    assert!(
-        error.contains("\nError: The guest's agent `machine-agent-"),
-        "{error}"
-    );
-    assert!(
-        error.contains("hint: ") && error.contains("MACHINE_AGENT_DIR"),
-        "{error}"
-    );
-    assert_eq!(home.processes(), [""; 0]);
 }
 
 fn usage() {

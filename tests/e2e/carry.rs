@@ -14,8 +14,8 @@ use machine_protocol::message::{self, AgentReply, AgentRequest, Target};
 use sha2::{Digest, Sha256};
 
 use crate::support::command::{begin, eventually, run};
-use crate::support::home::{BOOT, Home};
-use crate::support::shared::{self, IMAGE, NAME, podman};
+use crate::support::home::{BOOT, Home, SOON};
+use crate::support::shared::{self, Carrier, IMAGE, NAME, podman};
 use crate::support::{api, trial};
 
 const GIB: u64 = 1 << 30;
@@ -23,19 +23,133 @@ const GIB: u64 = 1 << 30;
 const MEMORY_LIMIT_KIB: u64 = 64 * 1024 + 24 * 1024;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        trial("carry::a_gibibyte_down_with_its_checksum", down),
-        trial(
-            "carry::a_gibibyte_up_and_back_with_its_checksum",
-            up_and_back,
-        ),
-        trial("carry::hijacked_attach_with_half_close", attach),
-        trial("carry::two_thousand_streams_of_which_fifty_stall", many),
-        trial(
-            "carry::a_client_killed_in_mid_stream_frees_both_ends",
-            killed,
-        ),
-    ]
+    suite(Carrier::VirtioSerial, "carry")
+}
+
+/// The same over a vsock, on a machine of its own, and what happens when its device dies.
+pub(crate) fn over_vsock() -> Vec<Trial> {
+    let mut trials = vec![trial("carry_vsock::it_is_the_carrier_in_use", || {
+        shared::over(Carrier::Vsock, |home, _| {
+            assert_eq!(
+                carriers_that_won(home).last().map(String::as_str),
+                Some("vsock")
+            );
+        });
+    })];
+    trials.extend(suite(Carrier::Vsock, "carry_vsock"));
+    trials.push(trial(
+        "carry_vsock::a_supervisor_that_takes_over_finds_it_again",
+        || taken_over(Carrier::Vsock),
+    ));
+    trials.push(trial(
+        "carry_vsock::the_loss_of_its_device_is_no_loss_of_the_machine",
+        || device_killed(Carrier::Vsock),
+    ));
+    trials.push(trial("carry_vsock::nothing_is_left_of_it", || {
+        shared::dispose(Carrier::Vsock).expect("nothing is left");
+    }));
+    trials
+}
+
+fn suite(carrier: Carrier, group: &str) -> Vec<Trial> {
+    type Test = (&'static str, fn(Carrier));
+    let hijacked: Test = ("hijacked_attach_with_half_close", attach);
+    let bulk: &[Test] = match carrier {
+        Carrier::VirtioSerial => &[
+            ("a_gibibyte_down_with_its_checksum", down),
+            ("a_gibibyte_up_and_back_with_its_checksum", up_and_back),
+            ("two_thousand_streams_of_which_fifty_stall", many),
+            ("a_client_killed_in_mid_stream_frees_both_ends", killed),
+        ],
+        // The program stands still in bulk transfers (docs/architecture.md).
+        Carrier::Vsock => &[],
+    };
+    bulk.iter()
+        .chain([&hijacked])
+        .map(|&(name, test)| trial(&format!("{group}::{name}"), move || test(carrier)))
+        .collect()
+}
+
+/// The carriers of the link's events, in their order.
+fn carriers_that_won(home: &Home) -> Vec<String> {
+    let text = home.machine(&["events", "--format", "json", NAME], SOON);
+    let text = text.succeeded();
+    let events = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line is JSON"));
+    events
+        .filter(|event| event["event"] == "link-up")
+        .map(|event| event["carrier"].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+/// The number of the one process of this home whose command line has `word`.
+fn process(home: &Home, word: &str) -> rustix::process::Pid {
+    let line = home
+        .processes()
+        .into_iter()
+        .find(|line| line.contains(word))
+        .expect("the process runs");
+    let number = line
+        .split(' ')
+        .next()
+        .expect("a line begins with the number");
+    let number = number.parse().expect("a number");
+    rustix::process::Pid::from_raw(number).expect("a process has a number")
+}
+
+fn kill(process: rustix::process::Pid) {
+    rustix::process::kill_process(process, rustix::process::Signal::KILL)
+        .expect("the process can be killed");
+}
+
+fn taken_over(carrier: Carrier) {
+    shared::over(carrier, |home, socket| {
+        let before = carriers_that_won(home).len();
+        kill(process(home, "supervise"));
+        home.machine(&["start", NAME], BOOT).succeeded();
+        eventually("vsock is used again", BOOT, || {
+            let won = carriers_that_won(home);
+            won.get(before..)?
+                .last()
+                .filter(|last| *last == "vsock")
+                .map(drop)
+        });
+        assert!(api::answers(socket));
+    });
+}
+
+fn device_killed(carrier: Carrier) {
+    shared::over(carrier, |home, socket| {
+        let before = carriers_that_won(home).len();
+        let mut open = tunnel(home, Target::Echo);
+        open.write_all(b"over vsock").expect("the echo reads");
+        kill(process(home, "vhost-device-vsock --guest-cid"));
+        eventually("virtio-serial takes over", Duration::from_secs(20), || {
+            (carriers_that_won(home).get(before..)? == ["virtio-serial"]).then_some(())
+        });
+        assert!(api::answers(socket));
+        assert_eq!(home.state(NAME), "running");
+        // What was open over it ends.
+        let mut rest = Vec::new();
+        let _ = open.read_to_end(&mut rest);
+        no_streams_left(home);
+        eventually("the user is told", SOON, || {
+            let text = home.machine(&["events", NAME], SOON).succeeded();
+            text.contains("has vsock again after its next start")
+                .then_some(())
+        });
+        home.machine(&["stop", NAME], BOOT).succeeded();
+        assert_eq!(home.processes(), [] as [String; 0]);
+        let sockets = home.machine_dir(NAME);
+        let left = fs_err::read_dir(sockets).expect("the machine is there");
+        let left: Vec<_> = left
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.contains(".sock") || name == "vm.json")
+            .collect();
+        assert_eq!(left, [] as [String; 0]);
+    });
 }
 
 fn tunnel(home: &Home, target: Target) -> UnixStream {
@@ -83,8 +197,8 @@ fn pattern(at: u64, buffer: &mut [u8]) {
     }
 }
 
-fn down() {
-    shared::with(|home, _| {
+fn down(carrier: Carrier) {
+    shared::over(carrier, |home, _| {
         let mut stream = tunnel(home, Target::Source { bytes: GIB });
         let mut buffer = vec![0; 1 << 20];
         let mut total = 0;
@@ -100,8 +214,8 @@ fn down() {
     });
 }
 
-fn up_and_back() {
-    shared::with(|home, _| {
+fn up_and_back(carrier: Carrier) {
+    shared::over(carrier, |home, _| {
         let mut up = tunnel(home, Target::Echo);
         let mut down = up.try_clone().expect("a socket can be cloned");
         let writer = std::thread::spawn(move || {
@@ -136,8 +250,8 @@ fn up_and_back() {
     });
 }
 
-fn attach() {
-    shared::with(|home, socket| {
+fn attach(carrier: Carrier) {
+    shared::over(carrier, |home, socket| {
         let name = "attached";
         run(
             podman(home, socket).args(["create", "-i", "--name", name, IMAGE, "sha256sum"]),
@@ -183,8 +297,8 @@ fn attach() {
     });
 }
 
-fn many() {
-    shared::with(|home, socket| {
+fn many(carrier: Carrier) {
+    shared::over(carrier, |home, socket| {
         let stalled: Vec<UnixStream> = (0..50)
             .map(|_| tunnel(home, Target::Source { bytes: GIB }))
             .collect();
@@ -211,8 +325,8 @@ fn many() {
     });
 }
 
-fn killed() {
-    shared::with(|home, socket| {
+fn killed(carrier: Carrier) {
+    shared::over(carrier, |home, socket| {
         let mut upload = begin(
             podman(home, socket).args([
                 "run",
@@ -292,15 +406,7 @@ fn guest_statistics(home: &Home) -> (u64, u64) {
 
 /// The resident memory of the one process of this home whose command line has `word`, in KiB.
 fn resident(home: &Home, word: &str) -> u64 {
-    let process = home
-        .processes()
-        .into_iter()
-        .find(|line| line.contains(word))
-        .expect("the process runs");
-    let pid = process
-        .split(' ')
-        .next()
-        .expect("a line begins with the number");
+    let pid = process(home, word).as_raw_nonzero().to_string();
     let status = fs_err::read_to_string(Path::new("/proc").join(pid).join("status"))
         .expect("the process runs");
     let line = status

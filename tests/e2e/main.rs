@@ -16,12 +16,20 @@ use std::process::ExitCode;
 
 mod bad_input;
 mod carry;
+mod clock;
+mod commands;
+mod exec;
+mod facts;
+mod images;
 mod life;
+mod same_as_podman;
 mod start_failures;
 mod support;
+mod tour;
 mod use_engine;
 
 use libtest_mimic::{Arguments, Trial};
+use support::shared::Carrier;
 use support::stage::Stage;
 
 fn main() -> ExitCode {
@@ -34,12 +42,13 @@ fn main() -> ExitCode {
     Stage::check();
     machine_host::limits::raise_open_files().expect("a test that holds 2,000 sockets needs them");
     let conclusion = libtest_mimic::run(&arguments, all());
-    let leftovers = support::shared::dispose();
-    if let Err(problem) = leftovers {
-        report(&format!(
-            "The shared machine left something behind: {problem}"
-        ));
-        return ExitCode::FAILURE;
+    for carrier in [Carrier::VirtioSerial, Carrier::Vsock] {
+        if let Err(problem) = support::shared::dispose(carrier) {
+            report(&format!(
+                "A shared machine left something behind: {problem}"
+            ));
+            return ExitCode::FAILURE;
+        }
     }
     conclusion.exit_code()
 }
@@ -53,14 +62,24 @@ fn report(text: &str) {
 fn all() -> Vec<Trial> {
     let mut trials = use_engine::trials();
     trials.extend(carry::trials());
+    trials.extend(exec::trials());
+    trials.extend(clock::trials());
     trials.extend(bad_input::trials());
+    trials.extend(commands::trials());
+    trials.extend(tour::trials());
     trials.push(support::trial(
         "shared::removing_the_machine_leaves_nothing",
         || {
-            support::shared::dispose().expect("nothing is left");
+            support::shared::dispose(Carrier::VirtioSerial).expect("nothing is left");
         },
     ));
+    trials.extend(carry::over_vsock());
+    trials.extend(images::trials());
+    trials.extend(same_as_podman::trials());
     trials.extend(start_failures::trials());
     trials.extend(life::trials());
+    trials.extend(exec::lives());
+    trials.extend(commands::own_trials());
+    trials.extend(facts::trials());
     trials
 }

@@ -22,7 +22,12 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "ops",
             "machine",
+            "connection",
             "store::Store",
+            "store::layout",
+            "hostconf::HostConf",
+            "connection::Connections",
+            "connection::ConnectionsFile",
             "supervisor::client",
             "supervisor::events",
         ],
@@ -31,13 +36,19 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli::error",
         &[
+            "connection::ConnectionError",
             "provider::ProviderError",
             "store::StoreError",
+            "connection::ConnectionError",
+            "hostconf::HostConfError",
             "supervisor::SuperviseError",
         ],
     ),
     // The hidden subcommand puts the parts of a supervisor together.
-    ("cli::cmd::supervise", &["provider::registry", "supervisor"]),
+    (
+        "cli::cmd::supervise",
+        &["provider::registry", "supervisor", "connection"],
+    ),
     (
         "ops",
         &[
@@ -48,13 +59,23 @@ const EDGES: &[(&str, &[&str])] = &[
             "connection",
             "hostconf",
             "provider",
+            "engine",
             "machine",
         ],
     ),
     (
         "supervisor",
         &[
-            "provider", "link", "forward", "network", "share", "engine", "store", "machine",
+            "provider",
+            "link",
+            "forward",
+            "network",
+            "share",
+            "engine",
+            "store",
+            "connection",
+            "hostfacts",
+            "machine",
         ],
     ),
     ("provider", &["machine", "link"]),
@@ -66,7 +87,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine", &["machine"]),
     ("store", &["machine"]),
     ("connection", &["machine"]),
+    // The pair of a machine leads to its files.
+    ("connection::machine", &["store::MachineFiles"]),
     ("hostconf", &["machine"]),
+    ("hostfacts", &["hostconf", "machine"]),
     ("machine", &[]),
 ];
 

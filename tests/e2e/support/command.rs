@@ -50,12 +50,24 @@ impl Finished {
     }
 }
 
-/// A command that runs; its output is collected beside it.
+/// A command that runs; its output is collected beside it. Dropped, it is killed.
 pub(crate) struct Running {
     pub(crate) child: Child,
-    stdout: JoinHandle<Vec<u8>>,
-    stderr: JoinHandle<Vec<u8>>,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
     line: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collected(collector: &mut Option<JoinHandle<Vec<u8>>>) -> Vec<u8> {
+    let collector = collector.take().expect("it is collected once");
+    collector.join().expect("the collector does not panic")
 }
 
 fn collect(mut source: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
@@ -84,8 +96,8 @@ pub(crate) fn begin(command: &mut Command, input: &[u8]) -> Running {
     let stderr = collect(child.stderr.take().expect("stderr is a pipe"));
     Running {
         child,
-        stdout,
-        stderr,
+        stdout: Some(stdout),
+        stderr: Some(stderr),
         line,
     }
 }
@@ -108,10 +120,8 @@ impl Running {
         let status = self.child.wait().expect("a child can be waited for");
         let _ = done.send(());
         let late = watchdog.join().expect("the watchdog does not panic");
-        let stdout = self.stdout.join().expect("the collector does not panic");
-        let stderr =
-            String::from_utf8_lossy(&self.stderr.join().expect("the collector does not panic"))
-                .into_owned();
+        let stdout = collected(&mut self.stdout);
+        let stderr = String::from_utf8_lossy(&collected(&mut self.stderr)).into_owned();
         if let Some(line) = late {
             panic!(
                 "`{line}` did not end in {limit:?}\nstdout: {}\nstderr: {stderr}",
@@ -122,7 +132,7 @@ impl Running {
             status,
             stdout,
             stderr,
-            line: self.line,
+            line: std::mem::take(&mut self.line),
         }
     }
 }

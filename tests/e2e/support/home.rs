@@ -37,15 +37,17 @@ impl Home {
         self.root.join("data/machines").join(name)
     }
 
+    /// The file with podman's connections.
+    pub(crate) fn connections(&self) -> PathBuf {
+        self.root.join("connections.json")
+    }
+
     /// A `machine` command.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = clean(&Stage::get().program("machine"), &self.root);
         command
             .env("MACHINE_HOME", &self.root)
-            .env(
-                "PODMAN_CONNECTIONS_CONF",
-                self.root.join("connections.json"),
-            )
+            .env("PODMAN_CONNECTIONS_CONF", self.connections())
             .args(arguments);
         command
     }

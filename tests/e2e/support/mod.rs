@@ -2,19 +2,31 @@
 
 pub(crate) mod api;
 pub(crate) mod command;
+pub(crate) mod follow;
 pub(crate) mod home;
 pub(crate) mod shared;
 pub(crate) mod stage;
+pub(crate) mod terminal;
+
+use std::panic::AssertUnwindSafe;
 
 use libtest_mimic::{Failed, Trial};
 
 /// A test by its function: the name in the report is the one given.
-pub(crate) fn trial(name: &str, test: fn()) -> Trial {
+pub(crate) fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
     Trial::test(name, move || {
-        std::panic::catch_unwind(test).map_err(|panic| {
+        std::panic::catch_unwind(AssertUnwindSafe(test)).map_err(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             Failed::from(text.unwrap_or_else(|| "the test panicked".to_owned()))
         })
     })
+}
+
+/// Tests that take too long for every run: `make full` runs them.
+pub(crate) fn for_full(trials: Vec<Trial>) -> Vec<Trial> {
+    let ignored = trials
+        .into_iter()
+        .map(|trial| trial.with_ignored_flag(true));
+    ignored.collect()
 }

@@ -13,7 +13,21 @@ pub(crate) const NAME: &str = "shared";
 /// The image that its containers run: BusyBox and nothing else.
 pub(crate) const IMAGE: &str = "localhost/busybox:e2e";
 
+/// What of BusyBox is in [`IMAGE`].
+const APPLETS: &str = "cat dd echo false grep head httpd id ls mkdir mkfifo nsenter ps sh sha256sum sleep stty touch \
+                       true wc wget";
+
 static SHARED: LazyLock<Mutex<Option<Shared>>> = LazyLock::new(|| Mutex::new(None));
+static WITH_VSOCK: LazyLock<Mutex<Option<Shared>>> = LazyLock::new(|| Mutex::new(None));
+
+/// The carrier of a machine's link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// What every machine has.
+    VirtioSerial,
+    /// By the program vhost-device-vsock, for the host's kernel need not have any.
+    Vsock,
+}
 
 struct Shared {
     home: Home,
@@ -22,12 +36,21 @@ struct Shared {
 
 /// Runs `use_it` with the shared machine's home and API socket; the machine is booted by the first who comes.
 pub(crate) fn with<T>(use_it: impl FnOnce(&Home, &std::path::Path) -> T) -> T {
-    let mut shared = SHARED
+    over(Carrier::VirtioSerial, use_it)
+}
+
+/// [`with`] the shared machine whose link has this carrier.
+pub(crate) fn over<T>(carrier: Carrier, use_it: impl FnOnce(&Home, &std::path::Path) -> T) -> T {
+    let mut shared = machine(carrier)
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let shared = shared.get_or_insert_with(|| {
-        let home = Home::new("shared");
-        home.init(NAME, &["--now"]);
+        let (home, more): (_, &[&str]) = match carrier {
+            Carrier::VirtioSerial => ("shared", &["--now"]),
+            Carrier::Vsock => ("vsock", &["--now", "--vsock", "user-first"]),
+        };
+        let home = Home::new(home);
+        home.init(NAME, more);
         let socket = home.api_socket(NAME);
         import_busybox(&home, &socket);
         Shared { home, socket }
@@ -35,9 +58,16 @@ pub(crate) fn with<T>(use_it: impl FnOnce(&Home, &std::path::Path) -> T) -> T {
     use_it(&shared.home, &shared.socket)
 }
 
-/// Removes the shared machine and says what is left of it.
-pub(crate) fn dispose() -> Result<(), String> {
-    let shared = SHARED
+fn machine(carrier: Carrier) -> &'static Mutex<Option<Shared>> {
+    match carrier {
+        Carrier::VirtioSerial => &SHARED,
+        Carrier::Vsock => &WITH_VSOCK,
+    }
+}
+
+/// Removes the shared machine of this carrier and says what is left of it.
+pub(crate) fn dispose(carrier: Carrier) -> Result<(), String> {
+    let shared = machine(carrier)
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
         .take();
@@ -75,19 +105,7 @@ fn busybox_image() -> Vec<u8> {
     fs_err::create_dir_all(&bin).expect("a directory can be made");
     fs_err::copy(Stage::get().program("busybox"), bin.join("busybox"))
         .expect("BusyBox can be copied");
-    for applet in [
-        "sh",
-        "cat",
-        "echo",
-        "sleep",
-        "true",
-        "false",
-        "dd",
-        "sha256sum",
-        "head",
-        "wc",
-        "nsenter",
-    ] {
+    for applet in APPLETS.split_whitespace() {
         std::os::unix::fs::symlink("busybox", bin.join(applet)).expect("a link can be made");
     }
     let tar = run(

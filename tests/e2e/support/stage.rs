@@ -2,7 +2,8 @@
 //! `MACHINE_E2E_STAGE`:
 //!
 //! ```text
-//! bin/machine  bin/machine-agent-ARCH  bin/podman-remote  bin/docker  bin/busybox  guest.qcow2
+//! bin/: machine machine-agent-ARCH vhost-device-vsock podman-remote docker docker-compose docker-registry busybox
+//! guest.qcow2  images/systemd.tar
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -30,7 +31,15 @@ impl Stage {
     /// Fails unless every part is there.
     pub(crate) fn check() {
         let stage = Self::get();
-        for part in ["machine", "podman-remote", "docker", "busybox"] {
+        for part in [
+            "machine",
+            "vhost-device-vsock",
+            "podman-remote",
+            "docker",
+            "docker-compose",
+            "docker-registry",
+            "busybox",
+        ] {
             let path = stage.program(part);
             assert!(
                 path.is_file(),
@@ -38,7 +47,7 @@ impl Stage {
                 path.display()
             );
         }
-        for path in [stage.guest_image(), stage.agent()] {
+        for path in [stage.guest_image(), stage.agent(), stage.systemd_image()] {
             assert!(
                 path.is_file(),
                 "`{}` is missing: run `tests/run-e2e`",
@@ -60,6 +69,11 @@ impl Stage {
     /// The Debian guest's image.
     pub(crate) fn guest_image(&self) -> PathBuf {
         self.root.join("guest.qcow2")
+    }
+
+    /// The root file system of a container that runs systemd, as a tar archive.
+    pub(crate) fn systemd_image(&self) -> PathBuf {
+        self.root.join("images/systemd.tar")
     }
 
     /// A directory for what the tests write, short enough for sockets.

@@ -1,0 +1,220 @@
+//! What a guest has in common with its host: given by the environment of one start, gone with the next.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+
+use crate::support::command::run;
+use crate::support::home::{BOOT, Home};
+use crate::support::trial;
+
+/// Programs in an emulated guest that has other things to do.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// An authority that nobody else has; made by `openssl req -x509`.
+const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----
+MIIBnjCCAUWgAwIBAgIURPDuaRNh3T1CQ3ccr1epXDYwffwwCgYIKoZIzj0EAwIw
+JDEiMCAGA1UEAwwZVGVzdCBhdXRob3JpdHkgb2YgbWFjaGluZTAgFw0yNjExMjQx
+NTAxMDJaGA8yMTI2MTAzMTE1MDEwMlowJDEiMCAGA1UEAwwZVGVzdCBhdXRob3Jp
+dHkgb2YgbWFjaGluZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABMwqML8TrycO
+aUGFO8b5gUd7LstdryK29+29qoYsyRbL4LAft0ghF9NToifzjORuOZxaRElXo/jQ
+tvNtcGN8JoujUzBRMB0GA1UdDgQWBBQjFZJv9XEnM51tU+ZKrb89BHSNVjAfBgNV
+HSMEGDAWgBQjFZJv9XEnM51tU+ZKrb89BHSNVjAPBgNVHRMBAf8EBTADAQH/MAoG
+CCqGSM49BAMCA0cAMEQCICQoH10CvEmRilKAMkDYn8bMHW6g2DTk6J4y/3P5q5JZ
+AiAWT6ECUc1y0X5mv2zYLONQgBOTNmFl2M35afTCf3Vvnw==
+-----END CERTIFICATE-----
+";
+/// Enough of it to be found.
+const AUTHORITY_LINE: &str = "aUGFO8b5gUd7LstdryK29";
+
+/// What shells, systemd and URLs find special, and a word that must be in no log.
+const USER: &str = "u%25:hunter2$HOME'%22%40";
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![trial(
+        "facts::time_zone_proxies_swap_authorities_given_and_taken_back",
+        given_and_taken_back,
+    )]
+}
+
+/// A proxy on the host's loopback that answers one request; what it was asked.
+fn proxy() -> (u16, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener.local_addr().expect("it is bound").port();
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("the guest connects");
+        let mut request = Vec::new();
+        let mut piece = [0; 4096];
+        while !request.windows(4).any(|four| four == b"\r\n\r\n") {
+            let length = stream.read(&mut piece).expect("the guest asks");
+            assert!(length > 0, "the guest asks for something");
+            request.extend_from_slice(&piece[..length]);
+        }
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nyes\n")
+            .expect("the guest reads");
+        String::from_utf8_lossy(&request).into_owned()
+    });
+    (port, asked)
+}
+
+/// What a line of shell says in the guest.
+fn guest(home: &Home, line: &str) -> String {
+    home.machine(&["ssh", "m", line], PATIENCE).succeeded()
+}
+
+/// The proxies that the engines' services run with: the user's, then root's. A service that nobody asks ends soon, and
+/// one that is about to end may be found and gone again: each is kept busy by a stream whose answer has begun, and
+/// systemd says which process gave it.
+fn engines(home: &Home) -> String {
+    let of = |systemctl: &str, sudo: &str, socket: &str| {
+        format!(
+            "heard=$(mktemp); \
+             {sudo} curl -sN --max-time 100 --unix-socket {socket} -D $heard http://d/events >/dev/null & asking=$!; \
+             until [ -s $heard ]; do sleep 0.2; done; \
+             sudo cat /proc/$({systemctl} show --property MainPID --value podman.service)/environ \
+             | tr '\\0' '\\n' | grep -i '^http_proxy='; echo; sudo kill $asking; "
+        )
+    };
+    let line = of(
+        "systemctl --user",
+        "",
+        "/run/user/$(id -u)/podman/podman.sock",
+    ) + &of("systemctl", "sudo", "/run/podman/podman.sock");
+    guest(home, &line)
+}
+
+/// No file of the host and no line of the guest's journal has the password.
+fn password_is_nowhere(home: &Home) {
+    let directory = home.machine_dir("m");
+    for entry in fs_err::read_dir(&directory).expect("it is there").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if [".log", ".jsonl", ".toml", ".json", ".old"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        {
+            let text = fs_err::read(entry.path()).unwrap_or_default();
+            assert!(
+                !String::from_utf8_lossy(&text).contains("hunter2"),
+                "{name}"
+            );
+        }
+    }
+    // Its own line is in the journal too, if sudo writes it there.
+    let line = "sudo journalctl --boot --quiet | grep -v COMMAND= | grep -c 'hunter[2]' || true";
+    assert_eq!(guest(home, line), "0\n");
+}
+
+fn given_and_taken_back() {
+    let mut home = Home::new("facts");
+    home.init("m", &["--swap", "64", "--import-native-ca"]);
+    let authorities = home.path().join("authority.pem");
+    fs_err::write(&authorities, AUTHORITY).expect("it can be written");
+    let (port, asked) = proxy();
+    let started = run(
+        home.command(&["start", "m"])
+            .env("TZ", "Asia/Tokyo")
+            .env("http_proxy", format!("http://{USER}@127.0.0.1:{port}"))
+            .env("NO_PROXY", "localhost,.example.com")
+            .env("SSL_CERT_FILE", &authorities),
+        b"",
+        BOOT,
+    );
+    let stderr = started.stderr.clone();
+    let stdout = started.succeeded();
+    let imported = "The host trusted CA certificates have been imported successfully\n";
+    assert!(stdout.contains(imported), "{stdout}");
+    for word in ["hunter2", "time zone", "certificate", "swap"] {
+        assert!(!stderr.contains(word), "{word}: {stderr}");
+    }
+
+    let expected = format!("http://{USER}@host.containers.internal:{port}");
+    assert_eq!(
+        guest(&home, "readlink /etc/localtime; date +%Z"),
+        "../usr/share/zoneinfo/Asia/Tokyo\nJST\n"
+    );
+    assert_eq!(
+        guest(&home, "bash -lc 'echo $http_proxy; echo $NO_PROXY'"),
+        format!("{expected}\nlocalhost,.example.com\n")
+    );
+    assert_eq!(
+        engines(&home),
+        format!("http_proxy={expected}\n\nhttp_proxy={expected}\n\n")
+    );
+    assert_eq!(
+        guest(
+            &home,
+            "systemd-run --user --pipe --quiet sh -c 'echo \"$http_proxy\"'"
+        ),
+        format!("{expected}\n")
+    );
+    // The name leads to the host, and the password arrives as it was meant: `u%:hunter2$HOME'"@`.
+    assert_eq!(
+        guest(&home, "bash -lc 'curl -s http://anything.test/'"),
+        "yes\n"
+    );
+    let request = asked.join().expect("the proxy does not panic");
+    assert!(
+        request.starts_with("GET http://anything.test/ "),
+        "{request}"
+    );
+    assert!(
+        request.contains("Proxy-Authorization: Basic dSU6aHVudGVyMiRIT01FJyJA"),
+        "{request}"
+    );
+    assert_eq!(
+        guest(
+            &home,
+            "awk 'NR > 1 { print $1, int(($3 + 500) / 1024) }' /proc/swaps"
+        ),
+        "/dev/zram0 64\n"
+    );
+    let trusted = format!("grep -c {AUTHORITY_LINE} /etc/ssl/certs/ca-certificates.crt || true");
+    assert_eq!(guest(&home, &trusted), "1\n");
+    password_is_nowhere(&home);
+
+    home.machine(&["stop", "m"], BOOT).succeeded();
+    let config = home.machine_dir("m").join("machine.toml");
+    let text = fs_err::read_to_string(&config).expect("there is one");
+    let text = text
+        .replace("swap_mib = 64", "swap_mib = 0")
+        .replace("import_native_ca = true", "import_native_ca = false")
+        .replace("time_zone = \"local\"", "time_zone = \"Mars/Phobos\"");
+    fs_err::write(&config, text).expect("it can be written");
+    let started = run(
+        home.command(&["start", "m"])
+            .env("TZ", "Asia/Tokyo")
+            .env("SSL_CERT_FILE", &authorities),
+        b"",
+        BOOT,
+    );
+    let stderr = started.stderr.clone();
+    started.succeeded();
+    assert!(
+        stderr.contains("the guest does not know the time zone `Mars/Phobos`"),
+        "{stderr}"
+    );
+
+    assert_eq!(
+        guest(&home, "bash -lc 'echo \"$http_proxy$NO_PROXY\"'"),
+        "\n"
+    );
+    assert_eq!(engines(&home), "\n\n");
+    assert_eq!(
+        guest(
+            &home,
+            "ls /etc/*/default-env.* /etc/systemd/*/default-env.* 2>/dev/null | wc -l"
+        ),
+        "0\n"
+    );
+    assert_eq!(
+        guest(&home, "grep -c machine-agent /etc/hosts || true"),
+        "0\n"
+    );
+    assert_eq!(guest(&home, "wc -l < /proc/swaps"), "1\n");
+    assert_eq!(guest(&home, &trusted), "0\n");
+    home.dispose().expect("nothing is left");
+}
