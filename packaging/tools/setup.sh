@@ -28,6 +28,8 @@ newuidmap uidmap
 
 groups[test]='
 docker docker.io
+gpg gnupg
+curl curl
 ignition-validate ignition
 dpkg:busybox-static busybox-static
 ssh openssh-client
