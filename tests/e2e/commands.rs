@@ -17,6 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("commands::ssh_passes_input_output_and_exit_code", ssh),
         trial("commands::ssh_takes_no_settings_of_others", ssh_settings),
         trial("commands::ssh_refuses_another_host_key", ssh_host_key),
+        trial("commands::ssh_after_many_failed_logins", ssh_penalties),
         trial("commands::ssh_without_the_client", ssh_missing),
         trial("commands::cp_with_blanks_and_umlauts", cp),
         trial("commands::cp_mistakes", cp_mistakes),
@@ -93,6 +94,41 @@ fn ssh_host_key() {
             "{}",
             ended.stderr
         );
+        home.machine(&["ssh", NAME, "true"], SOON).succeeded();
+    });
+}
+
+/// Somebody tries other keys at the port; sshd would answer nobody at this address for at least 15 s.
+fn ssh_penalties() {
+    shared::with(|home, _| {
+        let format = "{{.SSHConfig.Port}}";
+        let port = home
+            .machine(&["inspect", "--format", format, NAME], SOON)
+            .succeeded();
+        let other = home.path().join("other_key");
+        let quiet = ["-q", "-t", "ed25519", "-N", "", "-f"];
+        let made = Command::new("ssh-keygen").args(quiet).arg(&other).status();
+        assert!(made.expect("ssh-keygen runs").success());
+        let mut tries = Vec::new();
+        for _ in 0..5 {
+            let mut ssh = Command::new("ssh");
+            ssh.args(["-F", "none", "-p", port.trim(), "-i"])
+                .arg(&other);
+            for option in [
+                "BatchMode=yes",
+                "IdentitiesOnly=yes",
+                "StrictHostKeyChecking=no",
+                "UserKnownHostsFile=/dev/null",
+            ] {
+                ssh.args(["-o", option]);
+            }
+            ssh.args(["core@127.0.0.1", "true"]);
+            tries.push(begin(&mut ssh, b""));
+        }
+        for each in tries {
+            let error = each.finish(SOON).stderr;
+            assert!(error.contains("Permission denied"), "{error}");
+        }
         home.machine(&["ssh", NAME, "true"], SOON).succeeded();
     });
 }

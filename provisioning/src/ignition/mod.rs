@@ -37,6 +37,14 @@ const DELEGATION: &str = "[Service]\nDelegate=memory pids cpu io\n";
 /// A container with systemd in it takes a few dozen instances, and the kernel gives a user 128; the number is podman's.
 const INOTIFY_INSTANCES: &str = "fs.inotify.max_user_instances=524288\n";
 
+/// All clients reach sshd through the agent, so they share one address, and OpenSSH 9.8 and later answer nobody there for
+/// a while after a few failed logins (`PerSourcePenalties` of `sshd_config(5)`). An older one would not start with a word that
+/// it does not know, so sshd itself is asked, once for the life of the guest.
+const NO_PENALTIES: &str = "[Service]\nExecStartPre=-/bin/sh -c '\
+     [ -e /etc/ssh/sshd_config.d/10-machine.conf ] || \
+     { /usr/sbin/sshd -t -o PerSourcePenalties=no && \
+     echo PerSourcePenalties no >/etc/ssh/sshd_config.d/10-machine.conf; }'\n";
+
 const CONTAINERS_CONF: &str = "[containers]\nnetns=\"bridge\"\npids_limit=0\n";
 
 /// Why there is no configuration.
@@ -250,6 +258,10 @@ fn services(builder: &mut Builder) -> Result<(), ProvisioningError> {
     };
     builder.unit(drop_in("podman.service", ENGINE_DROP_IN))?;
     builder.unit(drop_in("user@.service", DELEGATION))?;
+    // Fedora's name and Debian's.
+    for sshd in ["sshd.service", "ssh.service"] {
+        builder.unit(drop_in(sshd, NO_PENALTIES))?;
+    }
     // A machine is updated when its user says so, not in the middle of his work.
     builder.unit(switched("zincati.service", false))?;
     // The Docker engine's socket would take the place of the link that leads to Podman's.

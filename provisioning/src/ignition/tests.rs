@@ -75,12 +75,25 @@ fn the_whole_document_for_core() {
             {"name": "user@.service", "dropins": [
                 {"name": "10-machine.conf", "contents": "[Service]\nDelegate=memory pids cpu io\n"},
             ]},
+            {"name": "sshd.service", "dropins": [{"name": "10-machine.conf", "contents": NO_PENALTIES}]},
+            {"name": "ssh.service", "dropins": [{"name": "10-machine.conf", "contents": NO_PENALTIES}]},
             {"name": "zincati.service", "enabled": false},
             {"name": "docker.socket", "mask": true},
             {"name": "machine-agent.service", "enabled": true, "contents": AGENT_UNIT_TEXT},
         ]},
     });
     assert_eq!(document(&spec("core", 1000)), expected);
+}
+
+#[test]
+fn sshd_is_asked_before_the_word_is_written() {
+    let command = NO_PENALTIES.lines().nth(1).unwrap();
+    // One line, whose failure does not keep sshd from starting, and no `$` that systemd would replace.
+    assert!(command.starts_with("ExecStartPre=-/bin/sh -c '[ -e /etc/"));
+    assert!(!command.contains('$'));
+    assert_eq!(NO_PENALTIES.lines().count(), 2);
+    let asked = command.find("sshd -t -o PerSourcePenalties=no &&");
+    assert!(asked < command.find("echo PerSourcePenalties no >"));
 }
 
 #[test]
