@@ -3,8 +3,9 @@
 //! `tests/run-e2e` prepares the stage (programs, guest image, clients) and runs this as an ordinary user; see
 //! [`support::stage`] for what it expects. Nothing is skipped: a missing part fails the run.
 //!
-//! Tests that only read share one booted machine, which costs 20 s of emulated boot. Tests that change a machine's
-//! life have one of their own and run one after another, since two emulated guests at once take twice the time.
+//! Tests that only read share one booted machine, which costs 20 s of emulated boot; tests that change a machine's life
+//! have one of their own. These are the two [`Lane`]s. A lane drives one guest at a time, which keeps about one processor
+//! busy, so `tests/run-e2e` runs both side by side, each in a process of its own.
 
 #![expect(
     clippy::expect_used,
@@ -29,19 +30,21 @@ mod tour;
 mod use_engine;
 
 use libtest_mimic::{Arguments, Trial};
+use support::lane::Lane;
 use support::shared::Carrier;
 use support::stage::Stage;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    let lane = Lane::asked_for();
     if arguments.list {
-        return libtest_mimic::run(&arguments, all()).exit_code();
+        return libtest_mimic::run(&arguments, trials(lane)).exit_code();
     }
-    // Every test drives an emulated guest; side by side they would only time each other out.
+    // Most tests drive an emulated guest; more of them at once would only time each other out.
     arguments.test_threads = Some(1);
     Stage::check();
     machine_host::limits::raise_open_files().expect("a test that holds 2,000 sockets needs them");
-    let conclusion = libtest_mimic::run(&arguments, all());
+    let conclusion = libtest_mimic::run(&arguments, trials(lane));
     for carrier in [Carrier::VirtioSerial, Carrier::Vsock] {
         if let Err(problem) = support::shared::dispose(carrier) {
             report(&format!(
@@ -49,6 +52,9 @@ fn main() -> ExitCode {
             ));
             return ExitCode::FAILURE;
         }
+    }
+    for (name, took) in support::slowest(10) {
+        report(&format!("{:6.1} s  {name}", took.as_secs_f64()));
     }
     conclusion.exit_code()
 }
@@ -58,8 +64,20 @@ fn report(text: &str) {
     eprintln!("{text}");
 }
 
-/// In this order: the shared machine's tests first, so that it does not cost the others half of the processor.
-fn all() -> Vec<Trial> {
+/// The tests of a lane, or of both one after the other.
+fn trials(lane: Option<Lane>) -> Vec<Trial> {
+    match lane {
+        Some(Lane::Shared) => on_the_shared_machine(),
+        Some(Lane::Own) => on_machines_of_their_own(),
+        None => {
+            let mut trials = on_the_shared_machine();
+            trials.extend(on_machines_of_their_own());
+            trials
+        }
+    }
+}
+
+fn on_the_shared_machine() -> Vec<Trial> {
     let mut trials = use_engine::trials();
     trials.extend(carry::trials());
     trials.extend(exec::trials());
@@ -74,7 +92,12 @@ fn all() -> Vec<Trial> {
         },
     ));
     trials.extend(carry::over_vsock());
-    trials.extend(images::trials());
+    trials
+}
+
+/// Some of these need no guest at all.
+fn on_machines_of_their_own() -> Vec<Trial> {
+    let mut trials = images::trials();
     trials.extend(same_as_podman::trials());
     trials.extend(start_failures::trials());
     trials.extend(life::trials());

@@ -4,18 +4,38 @@ pub(crate) mod api;
 pub(crate) mod command;
 pub(crate) mod follow;
 pub(crate) mod home;
+pub(crate) mod lane;
 pub(crate) mod shared;
 pub(crate) mod stage;
 pub(crate) mod terminal;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 
+/// How long each test took that has run.
+static TOOK: Mutex<Vec<(String, Duration)>> = Mutex::new(Vec::new());
+
+/// The tests that took longest, with their times.
+pub(crate) fn slowest(count: usize) -> Vec<(String, Duration)> {
+    let mut all = std::mem::take(&mut *TOOK.lock().unwrap_or_else(PoisonError::into_inner));
+    all.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
+    all.truncate(count);
+    all
+}
+
 /// A test by its function: the name in the report is the one given.
 pub(crate) fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
+    let called = name.to_owned();
     Trial::test(name, move || {
-        std::panic::catch_unwind(AssertUnwindSafe(test)).map_err(|panic| {
+        let begun = Instant::now();
+        let ended = std::panic::catch_unwind(AssertUnwindSafe(test));
+        let mut took = TOOK.lock().unwrap_or_else(PoisonError::into_inner);
+        took.push((called, begun.elapsed()));
+        drop(took);
+        ended.map_err(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             Failed::from(text.unwrap_or_else(|| "the test panicked".to_owned()))

@@ -9,6 +9,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use super::lane::Lane;
+
 static STAGE: LazyLock<Stage> = LazyLock::new(|| {
     let root = std::env::var_os("MACHINE_E2E_STAGE")
         .expect("MACHINE_E2E_STAGE names the stage: run `tests/run-e2e`");
@@ -78,7 +80,7 @@ impl Stage {
 
     /// A directory for what the tests write, short enough for sockets.
     pub(crate) fn scratch(&self) -> PathBuf {
-        self.root.join("t")
+        self.root.join(Lane::directory(Lane::asked_for()))
     }
 
     /// The directory of the programs.
