@@ -23,7 +23,8 @@ agent:
 check: ## format, lints, unit and snapshot tests: no guest, no network
 	cargo fmt --all --check
 	tests/check-scripts
-	cargo clippy --locked --workspace --all-targets --test e2e -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --test e2e -- -D warnings
 	cargo test --locked --workspace
 
 test: check e2e ## check, then end to end on a real guest

@@ -10,7 +10,7 @@ use crate::support::command::{begin, run};
 use crate::support::follow::follow;
 use crate::support::home::{BOOT, Home, SOON};
 use crate::support::shared::{self, IMAGE, NAME, podman};
-use crate::support::{api, trial};
+use crate::support::{api, for_full, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -29,12 +29,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Those with a machine of their own.
+/// With a machine of its own, which boots three times.
 pub(crate) fn own_trials() -> Vec<Trial> {
-    vec![trial(
+    for_full(vec![trial(
         "commands::set_foreground_restart_and_all_in_a_home_with_blanks",
         a_day,
-    )]
+    )])
 }
 
 fn ssh() {

@@ -1,7 +1,6 @@
 //! Programs in the guest by `machine exec`, and what `logs` and `events` tell.
 
 use std::process::Command;
-use std::time::Duration;
 
 use libtest_mimic::Trial;
 
@@ -27,11 +26,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("exec::logs_of_console_supervisor_and_agent", logs),
         trial("exec::events_of_a_restarted_agent", agent_restart),
     ]
-}
-
-/// Tests with a machine of their own.
-pub(crate) fn lives() -> Vec<Trial> {
-    vec![trial("exec::a_whole_life_is_followed", whole_life)]
 }
 
 fn exec(home: &Home, arguments: &[&str], input: &[u8]) -> Finished {
@@ -311,7 +305,7 @@ fn logs() {
 }
 
 /// The events of some lines of JSON.
-fn events(text: &str) -> Vec<String> {
+pub(crate) fn events(text: &str) -> Vec<String> {
     text.lines()
         .map(|line| {
             let event: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
@@ -328,7 +322,7 @@ fn events(text: &str) -> Vec<String> {
 }
 
 /// Whether these come in this order, whatever else comes.
-fn come_in_order(events: &[String], wanted: &[&str]) -> bool {
+pub(crate) fn come_in_order(events: &[String], wanted: &[&str]) -> bool {
     let mut left = wanted.iter().peekable();
     for event in events {
         left.next_if(|wanted| *wanted == event);
@@ -378,32 +372,4 @@ fn agent_restart() {
             "{text}"
         );
     });
-}
-
-fn whole_life() {
-    let mut home = Home::new("follow");
-    home.init("m", &[]);
-    let error = home.machine(&["exec", "m", "true"], SOON).failed();
-    assert_eq!(
-        error,
-        "Error: vm \"m\" is not running\nhint: start it: machine start m\n"
-    );
-    assert_eq!(home.machine(&["events", "m"], SOON).succeeded(), "");
-    let events_of = begin(
-        &mut home.command(&["events", "-f", "--format", "json", "m"]),
-        b"",
-    );
-    let logs_of = begin(&mut home.command(&["logs", "-f", "m"]), b"");
-    for _ in 0..2 {
-        home.machine(&["start", "m"], BOOT).succeeded();
-        home.machine(&["stop", "m"], BOOT).succeeded();
-    }
-    home.machine(&["rm", "--force", "m"], BOOT).succeeded();
-    // Both end with their machine.
-    let events = events(&events_of.finish(Duration::from_secs(10)).succeeded());
-    let life = ["phase", "launched", "ready", "stopping", "stopped"];
-    assert!(come_in_order(&events, &[life, life].concat()), "{events:?}");
-    let console = logs_of.finish(Duration::from_secs(10)).succeeded();
-    assert_eq!(console.matches("Debian GNU/Linux").count(), 2, "{console}");
-    home.dispose().expect("nothing is left");
 }

@@ -6,39 +6,45 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use machine_host::process::ProcessIdentity;
 
-use crate::support::command::{begin, eventually, run};
+use crate::exec::{come_in_order, events};
+use crate::support::command::{eventually, run};
 use crate::support::home::{BOOT, Home, SOON};
 use crate::support::shared::{self, IMAGE, podman};
 use crate::support::stage::Stage;
-use crate::support::{api, trial};
+use crate::support::{api, for_full, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        trial(
-            "life::init_start_stop_start_with_a_newer_agent_remove",
-            whole_life,
-        ),
-        trial(
-            "life::rootful_killed_start_command_and_reboot_inside_the_guest",
-            rootful_life,
-        ),
-        trial(
-            "life::interrupting_start_stops_the_machine",
-            interrupted_start,
-        ),
+    let mut trials = vec![
+        trial("life::followed_from_init_to_rm", whole_life),
         trial(
             "life::a_killed_supervisor_leaves_a_machine_that_can_be_stopped",
             killed_supervisor,
         ),
-    ]
+    ];
+    trials.extend(for_full(vec![trial(
+        "life::rootful_killed_start_command_and_reboot_inside_the_guest",
+        rootful_life,
+    )]));
+    trials
 }
 
+/// One machine for all of its life, beside the commands that follow it.
 fn whole_life() {
     let mut home = Home::new("life");
     home.init("m", &[]);
     assert_eq!(home.state("m"), "stopped");
     let socket = home.api_socket("m");
     assert!(!socket.exists(), "no socket while stopped");
+    let error = home.machine(&["exec", "m", "true"], SOON).failed();
+    assert_eq!(
+        error,
+        "Error: vm \"m\" is not running\nhint: start it: machine start m\n"
+    );
+    assert_eq!(home.machine(&["events", "m"], SOON).succeeded(), "");
+    let events_of = home.begin(&["events", "-f", "--format", "json", "m"]);
+    let logs_of = home.begin(&["logs", "-f", "m"]);
+
+    interrupted_start(&home);
 
     let text = home.machine(&["start", "m"], BOOT).succeeded();
     assert!(text.starts_with("Starting machine \"m\"\n"), "{text}");
@@ -62,7 +68,9 @@ fn whole_life() {
     );
     assert_eq!(home.state("m"), "stopped");
     assert!(!socket.exists(), "stopped: clients fail at once");
-    assert_eq!(home.processes(), [""; 0], "no process is left");
+    let mut left = home.processes();
+    left.retain(|line| !line.contains(" -f "));
+    assert_eq!(left, [""; 0], "no process is left but those that follow");
     home.machine(&["stop", "m"], SOON).succeeded();
 
     // A newer agent comes with the next start, by the seed alone.
@@ -100,10 +108,30 @@ fn whole_life() {
     newer_build.replace_range(build.len() - 1.., "9");
     assert!(last.contains(&newer_build), "{last}");
 
+    home.machine(&["stop", "m"], BOOT).succeeded();
     home.machine(&["rm", "--force", "m"], BOOT).succeeded();
     assert!(!home.machine_dir("m").exists());
+    // Both end with their machine.
+    let events = events(&events_of.finish(SOON).succeeded());
+    let life = ["phase", "launched", "ready", "stopping", "stopped"];
+    assert!(come_in_order(&events, &[life, life].concat()), "{events:?}");
+    let console = logs_of.finish(SOON).succeeded();
+    assert_eq!(console.matches("Debian GNU/Linux").count(), 2, "{console}");
     assert_eq!(home.processes(), [""; 0]);
     home.dispose().expect("nothing is left");
+}
+
+/// A start that is interrupted once its VM runs leaves a stopped machine, which is as good as before.
+fn interrupted_start(home: &Home) {
+    let start = home.begin(&["start", "m"]);
+    eventually("the VM runs", BOOT, || {
+        (count(home, "m", "\"launched\"") > 0).then_some(())
+    });
+    interrupt(start.child.id());
+    let error = start.finish(SOON).failed();
+    assert!(error.contains("interrupted"), "{error}");
+    assert_eq!(home.state("m"), "stopped");
+    assert_eq!(home.listed("m", "Running"), false);
 }
 
 fn count(home: &Home, name: &str, what: &str) -> usize {
@@ -168,22 +196,6 @@ fn rootful_life() {
         "the VM process is the same"
     );
     home.machine(&["stop", "r"], BOOT).succeeded();
-}
-
-fn interrupted_start() {
-    let home = Home::new("interrupted");
-    home.init("i", &[]);
-    let start = begin(&mut home.command(&["start", "i"]), b"");
-    eventually("the VM runs", BOOT, || {
-        (count(&home, "i", "\"launched\"") > 0).then_some(())
-    });
-    interrupt(start.child.id());
-    let error = start.finish(SOON).failed();
-    assert!(error.contains("interrupted"), "{error}");
-    assert_eq!(home.state("i"), "stopped");
-    assert_eq!(home.processes(), [""; 0]);
-    // Nothing is broken by it: the same machine starts.
-    home.machine(&["start", "--quiet", "i"], BOOT).succeeded();
 }
 
 fn interrupt(pid: u32) {

@@ -101,7 +101,6 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(same_as_podman::trials());
     trials.extend(start_failures::trials());
     trials.extend(life::trials());
-    trials.extend(exec::lives());
     trials.extend(commands::own_trials());
     trials.extend(facts::trials());
     trials

@@ -21,14 +21,14 @@ pub(super) fn trials() -> Vec<Trial> {
         ),
         trial("failure::the_kernel_panics", kernel_panic),
         trial("failure::the_time_is_up", too_slow),
-        trial("failure::the_agent_ends_again_and_again", agent_loop),
-        trial("failure::the_guest_powers_itself_off", power_off),
     ]
 }
 
 /// Those that take longer.
 pub(super) fn long_trials() -> Vec<Trial> {
     vec![
+        trial("failure::the_agent_ends_again_and_again", agent_loop),
+        trial("failure::the_guest_powers_itself_off", power_off),
         trial("failure::a_group_that_the_image_lacks", missing_group),
         trial("failure::the_guest_resets_itself_for_ever", reset_loop),
     ]

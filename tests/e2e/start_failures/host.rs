@@ -18,8 +18,12 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("failure::the_disk_is_gone", no_disk),
         trial("failure::the_disk_is_damaged", damaged_disk),
         trial("failure::files_that_cannot_be_written", read_only),
-        trial("failure::a_taken_ssh_port_is_changed", taken_port),
     ]
+}
+
+/// One that boots a guest.
+pub(super) fn long_trials() -> Vec<Trial> {
+    vec![trial("failure::a_taken_ssh_port_is_changed", taken_port)]
 }
 
 fn no_hypervisor() {

@@ -24,6 +24,7 @@ mod host;
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = host::trials();
     trials.extend(early::trials());
+    trials.extend(for_full(host::long_trials()));
     trials.extend(for_full(early::long_trials()));
     trials.extend(for_full(guest::trials()));
     trials
