@@ -28,6 +28,7 @@ enum Step {
     Waiting,
     Unpacking,
     Copying,
+    Verifying,
 }
 
 impl Step {
@@ -37,6 +38,7 @@ impl Step {
             Self::Waiting => "Waiting for another command that downloads the same image",
             Self::Unpacking => "Unpacking image",
             Self::Copying => "Copying image",
+            Self::Verifying => "Verifying image",
         }
     }
 
@@ -44,7 +46,7 @@ impl Step {
         match (self, total) {
             (Self::Downloading, Some(_)) => DOWNLOAD,
             (Self::Downloading | Self::Waiting, None) => OPEN,
-            (Self::Copying, _) => COPY,
+            (Self::Copying | Self::Verifying, _) => COPY,
             (Self::Unpacking | Self::Waiting, _) => WAIT,
         }
     }
@@ -73,6 +75,11 @@ impl ImageBar {
     /// So many bytes of so many are copied. A local copy is quick: nothing is said where there is no bar.
     pub fn copy(&self, done: u64, total: u64) {
         self.update(Step::Copying, done, Some(total));
+    }
+
+    /// So many bytes of so many are read again. As with a copy, nothing is said where there is no bar.
+    pub fn verify(&self, done: u64, total: u64) {
+        self.update(Step::Verifying, done, Some(total));
     }
 
     /// So far is a download.
@@ -133,7 +140,8 @@ impl ImageBar {
                 // What was there before this command says nothing about the rate.
                 bar.set_position(done);
                 bar.reset_eta();
-                if bar.is_hidden() && step != Step::Copying && !self.printer.is_quiet() {
+                let is_local = matches!(step, Step::Copying | Step::Verifying);
+                if bar.is_hidden() && !is_local && !self.printer.is_quiet() {
                     self.printer.stderr(&format!("{}\n", step.text()));
                 }
                 *shown = Some((step, bar.clone()));
@@ -153,7 +161,7 @@ impl ImageBar {
     }
 
     /// Prints above the bar, if there is one.
-    fn above(&self, print: impl FnOnce()) {
+    pub fn above(&self, print: impl FnOnce()) {
         match &*self.shown() {
             Some((_, bar)) => bar.suspend(print),
             None => print(),

@@ -8,8 +8,8 @@ use machine_images::oci::{self, Access};
 use machine_images::openpgp::{KEY_FILE_EXTENSIONS, Keyring, KeyringError};
 use machine_images::streams::StreamRef;
 use machine_images::{
-    ArtifactRequest, Cache, Checksum, Download, FetchError, FetchReporter, How, ImageError,
-    Reference, StreamRequest, Url,
+    ArtifactRequest, Cache, Catalog, CatalogError, Checksum, Download, FetchError, FetchReporter,
+    How, ImageError, Reference, StreamRequest, Url,
 };
 
 use crate::provider::registry;
@@ -56,6 +56,9 @@ pub enum ObtainError {
     /// It is another one.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// Nobody names an image, and none is built in.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
     /// This host has no provider that would say which image of several it takes.
     #[error("image `{0}` cannot be fetched for a provider that this host does not have")]
     Provider(String),
@@ -68,6 +71,7 @@ impl ObtainError {
             Self::Fetch(error) => error.hints(),
             Self::Keys(error) => error.hints(),
             Self::Image(error) => error.hints(),
+            Self::Catalog(error) => error.hints(),
             Self::Provider(_) => Vec::new(),
         }
     }
@@ -78,9 +82,6 @@ pub trait ImageReporter: FetchReporter {
     /// Something the user should know.
     fn notice(&self, text: &str);
 }
-
-/// The tag of an artifact that is named without one.
-const DEFAULT_TAG: &str = "latest";
 
 /// Where images come from, and who may sign them, besides what is built in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,6 +120,14 @@ impl KeysError {
     }
 }
 
+/// The image of a machine for which nobody names one.
+pub fn default_reference(provider: ProviderKind) -> Result<Reference, ObtainError> {
+    let found = registry::provider(provider)
+        .map_err(|_| ObtainError::Provider(provider.word().to_owned()))?;
+    let disktype = found.capabilities().stock_images.disktype;
+    Ok(Catalog::built_in()?.default_image(disktype)?)
+}
+
 /// Gets the image that is asked for.
 pub async fn obtain(
     cache: &Cache,
@@ -143,6 +152,7 @@ pub async fn obtain(
                 signature: None,
                 offer: None,
                 title: None,
+                release: None,
                 bytes: None,
                 authorization: None,
                 client: None,
@@ -200,6 +210,7 @@ fn of_stream(request: &ImageRequest, stream: &StreamRef) -> Result<StreamRequest
             .iter()
             .map(|&format| format.to_owned())
             .collect(),
+        site: Catalog::built_in()?.streams_site,
         mirrors: request.sources.mirrors.clone(),
         keys: Arc::new(keyring(&request.sources.keys)?),
         insecure: request.insecure,
@@ -211,7 +222,8 @@ fn of_registry(request: &ImageRequest, name: &str) -> Result<ArtifactRequest, Ob
     let provider = registry::provider(request.provider)
         .map_err(|_| ObtainError::Provider(request.reference.to_string()))?;
     Ok(ArtifactRequest {
-        reference: oci::Reference::parse(name, DEFAULT_TAG).map_err(FetchError::from)?,
+        reference: oci::Reference::parse(name, &Catalog::built_in()?.tag)
+            .map_err(FetchError::from)?,
         disktype: provider.capabilities().stock_images.disktype.to_owned(),
         architecture: facts::architecture().rust_name().to_owned(),
         access: request.sources.registries.clone(),

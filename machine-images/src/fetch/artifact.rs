@@ -67,7 +67,7 @@ pub async fn fetch_artifact(
             what: "it is no URL",
         })?);
     }
-    let release = layer.release.map(|release| format!(" {release}"));
+    let numbered = layer.release.as_ref().map(|release| format!(" {release}"));
     let download = Download {
         urls,
         checksum: Some(layer.checksum),
@@ -76,8 +76,9 @@ pub async fn fetch_artifact(
         title: Some(format!(
             "docker://{}{}",
             layer.reference,
-            release.unwrap_or_default()
+            numbered.unwrap_or_default()
         )),
+        release: layer.release,
         bytes: Some(layer.bytes),
         authorization: layer.authorization,
         client: Some(layer.client),

@@ -110,13 +110,14 @@ impl Fetching<'_> {
             lock
         };
         // The lock's file stays: another command may wait for it already.
-        let image = self
-            .download(&client, &files, &place, &Arc::new(lock))
-            .await?;
-        Ok(Fetched {
-            image,
-            how: How::Downloaded,
-        })
+        let lock = Arc::new(lock);
+        match self.download(&client, &files, &place, &lock).await {
+            Ok(image) => Ok(Fetched {
+                image,
+                how: How::Downloaded,
+            }),
+            Err(error) => self.unreachable(&error).ok_or(error),
+        }
     }
 
     /// Downloads it, from the beginning again where the file has become another.
@@ -171,6 +172,7 @@ impl Fetching<'_> {
         let checks = Checks {
             checksum: self.download.checksum,
             signature: self.download.verifier()?,
+            at_most: None,
         };
         let (stop, stopped) = watch::channel(());
         // Where this future is dropped, the thread goes on for a moment, and the draft is its own until then.
@@ -212,6 +214,7 @@ impl Fetching<'_> {
         source.extend(self.offer(validator));
         let mut record = Record::new(&base, self.download.verified(), source);
         record.title.clone_from(&self.download.title);
+        record.release.clone_from(&self.download.release);
         let image = self.cache.commit(&draft, record);
         let image = image.map_err(|source| self.cache_error(source))?;
         let discarded = part.discard().await;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::http;
 use crate::openpgp::{Keyring, MAX_SIGNATURE_BYTES};
-use crate::streams::{self, MAX_METADATA_BYTES, Metadata, STREAMS_SITE, StreamRef};
+use crate::streams::{self, MAX_METADATA_BYTES, Metadata, StreamRef};
 
 /// The image that is wanted of a stream.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct StreamRequest {
     pub platform: String,
     /// The formats that will do, the best first, as `qcow2.xz`.
     pub formats: Vec<String>,
+    /// The site whose metadata and images are Fedora's own.
+    pub site: String,
     /// Sites that have what Fedora's has, asked before it.
     pub mirrors: Vec<Url>,
     /// The keys that are trusted.
@@ -52,7 +54,7 @@ impl StreamRequest {
             })
         };
         let mut places = Vec::new();
-        if let Some(path) = url.strip_prefix(STREAMS_SITE) {
+        if let Some(path) = url.strip_prefix(&self.site) {
             for mirror in &self.mirrors {
                 let site = mirror.as_str().trim_end_matches('/');
                 places.push(parse(&format!("{site}{path}"))?);
@@ -69,7 +71,7 @@ pub async fn fetch_stream(
     request: &StreamRequest,
     reporter: &dyn FetchReporter,
 ) -> Result<Fetched, FetchError> {
-    let url = || request.stream.metadata_url(STREAMS_SITE);
+    let url = || request.stream.metadata_url(&request.site);
     let located = tokio::select! {
         biased;
         located = locate(request) => located,
@@ -94,10 +96,10 @@ pub async fn fetch_stream(
 async fn locate(request: &StreamRequest) -> Result<Download, FetchError> {
     let made = http::client(!request.insecure, request.insecure);
     let client = made.map_err(|source| FetchError::Request {
-        url: STREAMS_SITE.to_owned(),
+        url: request.site.clone(),
         source,
     })?;
-    let origin = request.stream.metadata_url(STREAMS_SITE);
+    let origin = request.stream.metadata_url(&request.site);
     let json = document::get(&client, &request.places(&origin)?, MAX_METADATA_BYTES).await?;
     let metadata = Metadata::parse(&request.stream, &origin, &json)?;
     let formats: Vec<&str> = request.formats.iter().map(String::as_str).collect();
@@ -122,6 +124,7 @@ async fn locate(request: &StreamRequest) -> Result<Download, FetchError> {
             "Fedora CoreOS {} {}",
             request.stream.stream, artifact.release
         )),
+        release: Some(artifact.release.to_string()),
         bytes: None,
         authorization: None,
         client: None,

@@ -2,7 +2,7 @@
 //!
 //! | `step` | what else |
 //! |---|---|
-//! | `downloading`, `waiting`, `unpacking`, `copying` | `done` and, where it is known, `total`, in bytes |
+//! | `downloading`, `waiting`, `unpacking`, `copying`, `verifying` | `done` and, where it is known, `total`, in bytes |
 //! | `retrying` | `pause_ms`: when it is tried again, in milliseconds; `why` |
 //! | `warning` | `text` |
 //!
@@ -25,6 +25,7 @@ enum Line<'a> {
     Waiting(Amount),
     Unpacking(Amount),
     Copying(Amount),
+    Verifying(Amount),
     Retrying { pause_ms: u128, why: &'a str },
     Warning { text: &'a str },
 }
@@ -58,6 +59,7 @@ impl JsonLines {
             Step::Waiting => Line::Waiting(amount),
             Step::Unpacking => Line::Unpacking(amount),
             Step::Copying => Line::Copying(amount),
+            Step::Verifying => Line::Verifying(amount),
         }))
     }
 }

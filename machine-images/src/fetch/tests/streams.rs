@@ -10,8 +10,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::streams::STREAMS_SITE;
 
+const STREAMS_SITE: &str = "https://builds.coreos.fedoraproject.org";
 const IMAGE: &str = "/prod/streams/stable/builds/44.20261101.3.0/x86_64/disk.qcow2.xz";
 
 struct Publisher(SignedSecretKey);
@@ -83,6 +83,7 @@ fn request(server: &Server, publisher: &Publisher) -> StreamRequest {
         architecture: "x86_64".to_owned(),
         platform: "qemu".to_owned(),
         formats: vec!["qcow2.xz".to_owned()],
+        site: STREAMS_SITE.to_owned(),
         mirrors: vec![server.url("/")],
         keys: publisher.keys(),
         insecure: false,
