@@ -110,6 +110,15 @@ impl ImageBar {
         self.above(|| self.printer.stderr(&format!("Warning: {text}\n")));
     }
 
+    /// Something that was done besides.
+    pub fn tell(&self, text: &str) {
+        if self.json.is_some() {
+            self.printer.stderr(&json::note(text));
+            return;
+        }
+        self.say(&format!("{text}\n"));
+    }
+
     /// Has the user asked to stop?
     pub fn is_cancelled(&self) -> bool {
         self.interrupt.is_set()
@@ -207,6 +216,7 @@ mod tests {
         bar.fetch(downloading(9));
         bar.fetch(FetchProgress::Unpacking);
         bar.warn("nobody can be asked");
+        bar.tell("it is pinned");
         bar.copy(1, 2);
         drop(bar);
         let captured = captured.lock().expect("no panic while printing");
@@ -219,7 +229,7 @@ mod tests {
         assert_eq!(
             lines(Verbosity::Normal, ProgressForm::Auto),
             "Downloading image\nthe connection breaks; trying again in 0.5 s\nUnpacking image\n\
-             Warning: nobody can be asked\n"
+             Warning: nobody can be asked\nit is pinned\n"
         );
     }
 
@@ -233,6 +243,7 @@ mod tests {
              {\"step\":\"downloading\",\"done\":9,\"total\":9}\n\
              {\"step\":\"unpacking\",\"done\":0}\n\
              {\"step\":\"warning\",\"text\":\"nobody can be asked\"}\n\
+             {\"step\":\"note\",\"text\":\"it is pinned\"}\n\
              {\"step\":\"copying\",\"done\":1,\"total\":2}\n"
         );
     }

@@ -137,6 +137,14 @@ impl CachedImage {
         self.record.verified
     }
 
+    /// Whether it was checked when it came to this host, if only by its server's certificate.
+    pub fn is_checked(&self) -> bool {
+        matches!(
+            self.record.verified,
+            Verified::Signature | Verified::Checksum | Verified::Tls
+        )
+    }
+
     /// Says that it was seen at a place again.
     pub(crate) fn see(&self, source: Source) -> io::Result<Self> {
         let mut image = self.clone();

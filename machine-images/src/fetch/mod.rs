@@ -36,6 +36,7 @@ pub use self::stream::{StreamRequest, fetch_stream};
 use self::transfer::Transfer;
 use crate::base::{self, Base, Checks};
 use crate::cache::{Cache, CachedImage, Draft, Record, Source};
+use crate::checksum::Checksum;
 use crate::copy::Next;
 use crate::error::ImageError;
 use crate::http::{self, shown};
@@ -60,6 +61,25 @@ pub async fn fetch(
         biased;
         fetched = fetching.run() => fetched,
         () = reporter.stopped() => Err(FetchError::Cancelled { url: fetching.name() }),
+    }
+}
+
+/// Refuses what is offered, a checksum and a release, where it is not what has to be.
+fn refuse_other(
+    name: &str,
+    expected: Option<Checksum>,
+    (found, release): (&Checksum, Option<&str>),
+) -> Result<(), FetchError> {
+    match expected {
+        Some(expected) if expected != *found => Err(FetchError::Other {
+            name: name.to_owned(),
+            expected,
+            found: match release {
+                Some(release) => format!("{found}, which is {release}"),
+                None => found.to_string(),
+            },
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use reqwest::Url;
 
 use super::{
-    Cache, DetachedSignature, Download, FetchError, FetchReporter, Fetched, How, document, error,
-    fetch,
+    Cache, CachedImage, DetachedSignature, Download, FetchError, FetchReporter, Fetched, How,
+    document, error, fetch, refuse_other,
 };
+use crate::checksum::Checksum;
 use crate::http;
 use crate::openpgp::{Keyring, MAX_SIGNATURE_BYTES};
 use crate::streams::{self, MAX_METADATA_BYTES, Metadata, StreamRef};
@@ -26,6 +27,8 @@ pub struct StreamRequest {
     pub platform: String,
     /// The formats that will do, the best first, as `qcow2.xz`.
     pub formats: Vec<String>,
+    /// The checksum that the packed image has to have, else it is not fetched.
+    pub expected: Option<Checksum>,
     /// The site whose metadata and images are Fedora's own.
     pub site: String,
     /// Sites that have what Fedora's has, asked before it.
@@ -43,6 +46,14 @@ impl StreamRequest {
             "stream:{}/{}/{}",
             self.stream, self.architecture, self.platform
         )
+    }
+
+    /// The image that is there for it, where nobody can be asked.
+    fn cached(&self, cache: &Cache) -> Option<CachedImage> {
+        match &self.expected {
+            Some(expected) => cache.find(expected),
+            None => cache.from(&self.offer()),
+        }
     }
 
     /// The places of a file of Fedora's site, Fedora's own last.
@@ -79,7 +90,7 @@ pub async fn fetch_stream(
     };
     match located {
         Ok(download) => fetch(cache, &download, reporter).await,
-        Err(FetchError::Request { url, source }) => match cache.from(&request.offer()) {
+        Err(FetchError::Request { url, source }) => match request.cached(cache) {
             Some(image) => Ok(Fetched {
                 image,
                 how: How::Offline {
@@ -109,6 +120,8 @@ async fn locate(request: &StreamRequest) -> Result<Download, FetchError> {
         &request.platform,
         &formats,
     )?;
+    let found = (&artifact.checksum, Some(artifact.release.as_str()));
+    refuse_other(&request.stream.to_string(), request.expected, found)?;
     let places = request.places(&artifact.signature)?;
     let bytes = document::get(&client, &places, MAX_SIGNATURE_BYTES).await?;
     Ok(Download {

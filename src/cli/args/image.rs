@@ -1,6 +1,7 @@
 //! `machine image …`: where images come from, and the cache of them.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use machine_images::Checksum;
@@ -13,6 +14,11 @@ pub struct FetchArgs {
     /// Checksum that the image's file must have
     #[arg(long, value_name = "sha256:HEX", allow_hyphen_values = true)]
     pub checksum: Option<Checksum>,
+
+    /// File that pins images: one that it has is used with exactly that release and checksum, or not at all; one that it
+    /// lacks is written there when it was fetched
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub image_lock: Option<PathBuf>,
 
     /// Take a download that nobody vouches for: any certificate, and `http://` without `--checksum`
     #[arg(

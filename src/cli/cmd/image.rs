@@ -82,6 +82,7 @@ pub(super) fn request(
         provider,
         checksum: args.checksum,
         insecure: args.insecure,
+        lock: args.image_lock.clone(),
         sources: ImageSources {
             registries,
             mirrors: mirrors.collect::<Result<_, _>>()?,
@@ -220,6 +221,10 @@ impl FetchReporter for Reporter {
 impl ImageReporter for Reporter {
     fn notice(&self, text: &str) {
         self.bar.warn(text);
+    }
+
+    fn done(&self, text: &str) {
+        self.bar.tell(text);
     }
 }
 

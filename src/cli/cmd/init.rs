@@ -169,6 +169,7 @@ impl InitReporter for Reporter<'_> {
             InitProgress::Image { description } => self.printer.stdout(&texts::image(&description)),
             InitProgress::Fetching(progress) => self.bar.fetch(progress),
             InitProgress::Notice(text) => self.bar.warn(&text),
+            InitProgress::Done(text) => self.bar.tell(&text),
             InitProgress::Copying { done, total } => self.bar.copy(done, total),
             InitProgress::Completing => {}
         }

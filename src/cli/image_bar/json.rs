@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `downloading`, `waiting`, `unpacking`, `copying`, `verifying` | `done` and, where it is known, `total`, in bytes |
 //! | `retrying` | `pause_ms`: when it is tried again, in milliseconds; `why` |
-//! | `warning` | `text` |
+//! | `warning`, `note` | `text` |
 //!
 //! A program passes over a step and a key that it does not know.
 
@@ -28,6 +28,7 @@ enum Line<'a> {
     Verifying(Amount),
     Retrying { pause_ms: u128, why: &'a str },
     Warning { text: &'a str },
+    Note { text: &'a str },
 }
 
 #[derive(Serialize)]
@@ -73,6 +74,11 @@ pub(super) fn retrying(pause: Duration, why: &str) -> String {
 /// The line of something the user should know.
 pub(super) fn warning(warning: &str) -> String {
     text(&Line::Warning { text: warning })
+}
+
+/// The line of something that was done besides.
+pub(super) fn note(note: &str) -> String {
+    text(&Line::Note { text: note })
 }
 
 fn text(line: &Line<'_>) -> String {
