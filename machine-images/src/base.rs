@@ -7,6 +7,7 @@ use fs_err::File;
 
 use sha2::{Digest, Sha256};
 
+use crate::aside::Aside;
 use crate::checksum::Checksum;
 use crate::copy::{CHUNK, FillError, Next, pour};
 use crate::error::ImageError;
@@ -20,6 +21,8 @@ use crate::{UNPACKED_LIMIT, platform};
 pub(crate) struct Base {
     /// The SHA-256 of the stream.
     pub(crate) checksum: Checksum,
+    /// The SHA-256 of the disk, holes as zeroes.
+    pub(crate) content: Checksum,
     /// Who signed the stream, where a signature was to be checked.
     pub(crate) signer: Option<Signer>,
     /// The length of the stream.
@@ -39,6 +42,8 @@ pub(crate) struct Checks {
     pub(crate) checksum: Option<Checksum>,
     /// It is what this signature is of.
     pub(crate) signature: Option<Verifier>,
+    /// Its disk has no more bytes; [`UNPACKED_LIMIT`] without it.
+    pub(crate) at_most: Option<u64>,
 }
 
 /// Makes the disk `disk`, which must not exist, of all of `source`, which errors call `name`. `report` is told how
@@ -68,16 +73,23 @@ pub(crate) fn make(
     let mut content = Content::of(packing, io::Cursor::new(head).chain(&mut stream));
     let mut target = platform::create_private(disk).map_err(|source| failed(disk, None, source))?;
 
+    // What is not packed is digested as the stream.
+    let limit = checks.at_most.unwrap_or(UNPACKED_LIMIT);
+    let aside = packing.map(|_| Aside::new()).transpose();
+    let aside = aside.map_err(|source| failed(disk, None, source))?;
     let mut first = true;
     let poured = pour(
         &mut target,
-        UNPACKED_LIMIT,
+        limit,
         |buffer| {
             let filled = content.fill(buffer).map_err(Stop::Unpack)?;
             if std::mem::take(&mut first) {
                 let whole = (filled < buffer.len()).then_some(filled as u64);
                 recognise::beginning(name, packing, &buffer[..filled], whole)
                     .map_err(Stop::NoImage)?;
+            }
+            if let Some(aside) = &aside {
+                aside.update(&buffer[..filled]);
             }
             Ok(filled)
         },
@@ -89,13 +101,15 @@ pub(crate) fn make(
         FillError::Write(source) => failed(disk, Some(&target), source),
         FillError::TooMuch => ImageError::TooMuch {
             path: name.to_owned(),
-            limit: UNPACKED_LIMIT,
+            limit,
         },
         FillError::Cancelled => ImageError::Cancelled {
             path: disk.to_owned(),
         },
     })?;
     drop(content);
+    let unpacked = aside.map(Aside::finish).transpose();
+    let unpacked = unpacked.map_err(|source| failed(disk, Some(&target), source))?;
     // What follows the end of the content is a part of the file that was signed.
     io::copy(&mut stream, &mut io::sink()).map_err(|source| recognise::unreadable(name, source))?;
     let (bytes, found, verifier) = stream.finish();
@@ -131,6 +145,7 @@ pub(crate) fn make(
         .map_err(|source| failed(disk, Some(&target), source))?;
     Ok(Base {
         checksum: found,
+        content: unpacked.unwrap_or(found),
         signer,
         bytes,
         packing,

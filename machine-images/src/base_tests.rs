@@ -33,6 +33,7 @@ fn a_disk_of_any_length_is_complete() {
                 made.checksum,
                 Checksum::of(Sha256::new_with_prefix(&stream))
             );
+            assert_eq!(made.content, Checksum::of_bytes(&disk));
             assert!(written == disk);
         }
     }

@@ -8,8 +8,11 @@
 //! registry keeps a disk, and [`openpgp`] who signed a file. This crate knows no virtual machine, prints nothing and runs
 //! no program but those that keep passwords of registries.
 
+mod aside;
 mod base;
+pub mod bundle;
 mod cache;
+mod catalog;
 mod checksum;
 mod copy;
 mod disk;
@@ -39,7 +42,10 @@ mod tls_error;
 mod unpack;
 mod waits;
 
-pub use cache::{Cache, CacheError, CachedImage, PrunedDownloads, Verified};
+pub use cache::{
+    Cache, CacheError, CachedImage, Damage, PrunedDownloads, Verdict, Verified, VerifyError,
+};
+pub use catalog::{Catalog, CatalogError};
 pub use checksum::{Checksum, ChecksumError};
 pub use error::ImageError;
 pub use fetch::{

@@ -89,13 +89,6 @@ impl Reference {
     }
 }
 
-impl Default for Reference {
-    /// The stable stream of Fedora CoreOS.
-    fn default() -> Self {
-        Self::Stream(StreamRef::default())
-    }
-}
-
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -28,6 +28,7 @@ enum Step {
     Waiting,
     Unpacking,
     Copying,
+    Verifying,
 }
 
 impl Step {
@@ -37,6 +38,7 @@ impl Step {
             Self::Waiting => "Waiting for another command that downloads the same image",
             Self::Unpacking => "Unpacking image",
             Self::Copying => "Copying image",
+            Self::Verifying => "Verifying image",
         }
     }
 
@@ -44,7 +46,7 @@ impl Step {
         match (self, total) {
             (Self::Downloading, Some(_)) => DOWNLOAD,
             (Self::Downloading | Self::Waiting, None) => OPEN,
-            (Self::Copying, _) => COPY,
+            (Self::Copying | Self::Verifying, _) => COPY,
             (Self::Unpacking | Self::Waiting, _) => WAIT,
         }
     }
@@ -75,6 +77,11 @@ impl ImageBar {
         self.update(Step::Copying, done, Some(total));
     }
 
+    /// So many bytes of so many are read again. As with a copy, nothing is said where there is no bar.
+    pub fn verify(&self, done: u64, total: u64) {
+        self.update(Step::Verifying, done, Some(total));
+    }
+
     /// So far is a download.
     pub fn fetch(&self, progress: FetchProgress) {
         match progress {
@@ -101,6 +108,15 @@ impl ImageBar {
             return;
         }
         self.above(|| self.printer.stderr(&format!("Warning: {text}\n")));
+    }
+
+    /// Something that was done besides.
+    pub fn tell(&self, text: &str) {
+        if self.json.is_some() {
+            self.printer.stderr(&json::note(text));
+            return;
+        }
+        self.say(&format!("{text}\n"));
     }
 
     /// Has the user asked to stop?
@@ -133,7 +149,8 @@ impl ImageBar {
                 // What was there before this command says nothing about the rate.
                 bar.set_position(done);
                 bar.reset_eta();
-                if bar.is_hidden() && step != Step::Copying && !self.printer.is_quiet() {
+                let is_local = matches!(step, Step::Copying | Step::Verifying);
+                if bar.is_hidden() && !is_local && !self.printer.is_quiet() {
                     self.printer.stderr(&format!("{}\n", step.text()));
                 }
                 *shown = Some((step, bar.clone()));
@@ -153,7 +170,7 @@ impl ImageBar {
     }
 
     /// Prints above the bar, if there is one.
-    fn above(&self, print: impl FnOnce()) {
+    pub fn above(&self, print: impl FnOnce()) {
         match &*self.shown() {
             Some((_, bar)) => bar.suspend(print),
             None => print(),
@@ -199,6 +216,7 @@ mod tests {
         bar.fetch(downloading(9));
         bar.fetch(FetchProgress::Unpacking);
         bar.warn("nobody can be asked");
+        bar.tell("it is pinned");
         bar.copy(1, 2);
         drop(bar);
         let captured = captured.lock().expect("no panic while printing");
@@ -211,7 +229,7 @@ mod tests {
         assert_eq!(
             lines(Verbosity::Normal, ProgressForm::Auto),
             "Downloading image\nthe connection breaks; trying again in 0.5 s\nUnpacking image\n\
-             Warning: nobody can be asked\n"
+             Warning: nobody can be asked\nit is pinned\n"
         );
     }
 
@@ -225,6 +243,7 @@ mod tests {
              {\"step\":\"downloading\",\"done\":9,\"total\":9}\n\
              {\"step\":\"unpacking\",\"done\":0}\n\
              {\"step\":\"warning\",\"text\":\"nobody can be asked\"}\n\
+             {\"step\":\"note\",\"text\":\"it is pinned\"}\n\
              {\"step\":\"copying\",\"done\":1,\"total\":2}\n"
         );
     }

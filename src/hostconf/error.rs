@@ -66,6 +66,14 @@ pub enum HostConfError {
         /// What may have been meant.
         nearest: Option<&'static str>,
     },
+    /// Our own file says the same thing in two places.
+    #[error("`{}` has `{}` and `{}`, which mean the same", path.display(), keys[0], keys[1])]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// Both keys with their tables.
+        keys: [&'static str; 2],
+    },
     /// Our own file was written for a newer version.
     #[error(
         "`{}` has format {found}; this version of `machine` reads format {supported}",
@@ -105,6 +113,7 @@ impl HostConfError {
             Self::UnknownKey { .. } => {
                 "remove the line; docs/configuration.md lists the keys".to_owned()
             }
+            Self::Twice { .. } => "remove one of the two".to_owned(),
             Self::Newer { .. } => "install the newer `machine`, or remove the file".to_owned(),
         };
         vec![hint]

@@ -15,7 +15,7 @@ use crate::machine::settings::Wishes;
 pub const FORMAT: u64 = 1;
 
 const ROOT_KEYS: [&str; 4] = ["format", "connection_scheme", "image", "machine"];
-const IMAGE_KEYS: [&str; 1] = ["mirrors"];
+const IMAGE_KEYS: [&str; 2] = ["default", "mirrors"];
 const MACHINE_KEYS: [&str; 10] = [
     "cpus",
     "memory",
@@ -61,7 +61,7 @@ pub struct MachineSettings {
     pub memory: Option<u64>,
     /// Disk in GiB.
     pub disk_size: Option<u64>,
-    /// The image.
+    /// The image: `image` here, or `default` in `[image]`.
     pub image: Option<String>,
     /// The user in the guest.
     pub user: Option<String>,
@@ -121,6 +121,14 @@ fn parse(layer: &Layer) -> Result<Settings, HostConfError> {
     check_keys(layer, &machine, "machine.", &MACHINE_KEYS)?;
     let image = document.section("image")?;
     check_keys(layer, &image, "image.", &IMAGE_KEYS)?;
+    let own_image = machine.text("image")?;
+    let default_image = image.text("default")?;
+    if own_image.is_some() && default_image.is_some() {
+        return Err(HostConfError::Twice {
+            path: layer.path.clone(),
+            keys: ["image.default", "machine.image"],
+        });
+    }
     Ok(Settings {
         connection_scheme: root.word(
             "connection_scheme",
@@ -134,7 +142,7 @@ fn parse(layer: &Layer) -> Result<Settings, HostConfError> {
             cpus: machine.unsigned("cpus")?,
             memory: machine.unsigned("memory")?,
             disk_size: machine.unsigned("disk_size")?,
-            image: machine.text("image")?,
+            image: default_image.or(own_image),
             user: machine.text("user")?,
             rootful: machine.boolean("rootful")?,
             time_zone: machine.text("time_zone")?,
@@ -229,6 +237,14 @@ mod tests {
     }
 
     #[test]
+    fn the_default_image_has_two_names() {
+        for text in ["[image]\ndefault = \"next\"", "[machine]\nimage = \"next\""] {
+            let wishes = Wishes::from(&parsed(text).expect("a good file"));
+            assert_eq!(wishes.image.as_deref(), Some("next"), "{text}");
+        }
+    }
+
+    #[test]
     fn nothing_is_set_in_an_empty_file_and_without_one() {
         let empty = parsed("# nothing\n").expect("a good file");
         assert_eq!(empty.machine, MachineSettings::default());
@@ -288,6 +304,14 @@ mod tests {
         ] {
             assert_eq!(complaint(text).0, expected, "{text}");
         }
+        assert_eq!(
+            complaint("[image]\ndefault = \"next\"\n[machine]\nimage = \"next\""),
+            (
+                "`/c/config.toml` has `image.default` and `machine.image`, which mean the same"
+                    .to_owned(),
+                "remove one of the two".to_owned()
+            )
+        );
         let (text, hint) = complaint("[machine\ncpus = 1");
         assert!(text.starts_with("`/c/config.toml`, line 1: "), "{text}");
         assert_eq!(hint, "correct line 1 of `/c/config.toml`");

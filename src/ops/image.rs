@@ -1,5 +1,8 @@
 //! An image as a file of this host: the file that was named, or what the cache has of what was fetched.
 
+#[path = "image/lock.rs"]
+pub mod lock;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,13 +11,13 @@ use machine_images::oci::{self, Access};
 use machine_images::openpgp::{KEY_FILE_EXTENSIONS, Keyring, KeyringError};
 use machine_images::streams::StreamRef;
 use machine_images::{
-    ArtifactRequest, Cache, Checksum, Download, FetchError, FetchReporter, How, ImageError,
-    Reference, StreamRequest, Url,
+    ArtifactRequest, Cache, Catalog, CatalogError, Checksum, Download, FetchError, FetchReporter,
+    Fetched, How, Reference, ReferenceError, StreamRequest, Url, Verified,
 };
 
-use crate::provider::registry;
-
+use self::lock::{ImageLockError, LockKey, Pin};
 use crate::machine::ProviderKind;
+use crate::provider::{StockImages, registry};
 
 /// An image, and what it has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct ImageRequest {
     pub checksum: Option<Checksum>,
     /// Whether a download is taken that nobody vouches for.
     pub insecure: bool,
+    /// The file that pins images, if it is to be pinned.
+    pub lock: Option<PathBuf>,
     /// Where it comes from, besides what is built in.
     pub sources: ImageSources,
 }
@@ -53,9 +58,27 @@ pub enum ObtainError {
     /// The keys of the user cannot be read.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// It is another one.
+    /// A pinned release is none.
     #[error(transparent)]
-    Image(#[from] ImageError),
+    Reference(#[from] ReferenceError),
+    /// Nobody names an image, and none is built in.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The file that pins images cannot be used.
+    #[error(transparent)]
+    Lock(#[from] ImageLockError),
+    /// The image that is pinned cannot be had.
+    #[error("Image `{reference}` is pinned to {pin} by `{}`, and cannot be had so", path.display())]
+    Pinned {
+        /// The image.
+        reference: String,
+        /// What it is pinned to.
+        pin: String,
+        /// The file.
+        path: PathBuf,
+        /// What is different.
+        source: Box<ObtainError>,
+    },
     /// This host has no provider that would say which image of several it takes.
     #[error("image `{0}` cannot be fetched for a provider that this host does not have")]
     Provider(String),
@@ -67,7 +90,17 @@ impl ObtainError {
         match self {
             Self::Fetch(error) => error.hints(),
             Self::Keys(error) => error.hints(),
-            Self::Image(error) => error.hints(),
+            Self::Reference(error) => error.hints(),
+            Self::Catalog(error) => error.hints(),
+            Self::Lock(error) => error.hints(),
+            Self::Pinned { path, source, .. } => {
+                let mut hints = source.hints();
+                hints.push(format!(
+                    "remove its entry from `{}`, if another one is right",
+                    path.display()
+                ));
+                hints
+            }
             Self::Provider(_) => Vec::new(),
         }
     }
@@ -77,10 +110,10 @@ impl ObtainError {
 pub trait ImageReporter: FetchReporter {
     /// Something the user should know.
     fn notice(&self, text: &str);
-}
 
-/// The tag of an artifact that is named without one.
-const DEFAULT_TAG: &str = "latest";
+    /// Something that was done besides.
+    fn done(&self, text: &str);
+}
 
 /// Where images come from, and who may sign them, besides what is built in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,6 +152,14 @@ impl KeysError {
     }
 }
 
+/// The image of a machine for which nobody names one.
+pub fn default_reference(provider: ProviderKind) -> Result<Reference, ObtainError> {
+    let found = registry::provider(provider)
+        .map_err(|_| ObtainError::Provider(provider.word().to_owned()))?;
+    let disktype = found.capabilities().stock_images.disktype;
+    Ok(Catalog::built_in()?.default_image(disktype)?)
+}
+
 /// Gets the image that is asked for.
 pub async fn obtain(
     cache: &Cache,
@@ -126,49 +167,22 @@ pub async fn obtain(
     reporter: &dyn ImageReporter,
 ) -> Result<LocalImage, ObtainError> {
     let reference = &request.reference;
-    let fetched = match reference {
-        Reference::File(path) => {
-            let name = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            return Ok(LocalImage {
-                path: path.clone(),
-                name: name.display().to_string(),
-                cached: None,
-                was_there: true,
-            });
+    if let Reference::File(path) = reference {
+        if request.lock.is_some() {
+            return Err(ImageLockError::File(reference.to_string()).into());
         }
-        Reference::Url(url) => {
-            let download = Download {
-                urls: vec![url.clone()],
-                checksum: request.checksum,
-                signature: None,
-                offer: None,
-                title: None,
-                bytes: None,
-                authorization: None,
-                client: None,
-                insecure: request.insecure,
-            };
-            machine_images::fetch(cache, &download, reporter).await?
-        }
-        Reference::Stream(stream) => {
-            let request = of_stream(request, stream)?;
-            machine_images::fetch_stream(cache, &request, reporter).await?
-        }
-        Reference::Artifact(name) => {
-            let request = of_registry(request, name)?;
-            machine_images::fetch_artifact(cache, &request, reporter).await?
-        }
-    };
-    // A URL's was compared on the way.
-    if let Some(expected) = request.checksum
-        && fetched.image.checksum() != expected
-    {
-        return Err(ObtainError::Image(ImageError::Mismatch {
-            path: reference.to_string().into(),
-            expected,
-            found: fetched.image.checksum(),
-        }));
+        let name = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        return Ok(LocalImage {
+            path: path.clone(),
+            name: name.display().to_string(),
+            cached: None,
+            was_there: true,
+        });
     }
+    let fetched = match &request.lock {
+        None => fetch(cache, request, None, reporter).await?,
+        Some(path) => locked(cache, request, path, reporter).await?,
+    };
     if let How::Offline { why } = &fetched.how {
         reporter.notice(&format!(
             "nobody can be asked what `{reference}` is now ({why}): what was fetched last is used"
@@ -186,13 +200,135 @@ pub async fn obtain(
     })
 }
 
-/// What to ask a stream for.
-fn of_stream(request: &ImageRequest, stream: &StreamRef) -> Result<StreamRequest, ObtainError> {
+/// Gets the image that the file at `path` pins, or pins the one that it gets.
+async fn locked(
+    cache: &Cache,
+    request: &ImageRequest,
+    path: &Path,
+    reporter: &dyn ImageReporter,
+) -> Result<Fetched, ObtainError> {
+    let key = LockKey {
+        reference: request.reference.to_string(),
+        disktype: stock_images(request)?.disktype.to_owned(),
+        architecture: facts::architecture().rust_name().to_owned(),
+    };
+    if let Some(pin) = lock::find(path, &key)? {
+        if let Some(asked) = request.checksum.filter(|asked| *asked != pin.checksum) {
+            return Err(ObtainError::Lock(ImageLockError::Asked {
+                path: path.to_owned(),
+                reference: key.reference,
+                locked: pin.checksum,
+                asked,
+            }));
+        }
+        let fetched = fetch(cache, request, Some(&pin), reporter).await;
+        return fetched.map_err(|error| ObtainError::Pinned {
+            reference: key.reference,
+            pin: shown(pin.release.as_deref(), &pin.checksum),
+            path: path.to_owned(),
+            source: Box::new(error),
+        });
+    }
+    let fetched = fetch(cache, request, None, reporter).await?;
+    let image = &fetched.image;
+    let pin = Pin {
+        release: image.release().map(str::to_owned),
+        checksum: image.checksum(),
+    };
+    let why_not = match (&fetched.how, image.verified()) {
+        (How::Offline { .. }, _) => "nobody can be asked what it is now",
+        (_, Verified::No | Verified::Bundle) => "nobody vouches for it",
+        _ => {
+            lock::add(path, &key, &pin)?;
+            let pin = shown(pin.release.as_deref(), &pin.checksum);
+            let (reference, path) = (&key.reference, path.display());
+            reporter.done(&format!(
+                "Image `{reference}` is pinned to {pin} in `{path}`"
+            ));
+            return Ok(fetched);
+        }
+    };
+    reporter.notice(&format!("`{}` is not pinned: {why_not}", key.reference));
+    Ok(fetched)
+}
+
+/// An image as a person tells it from others.
+fn shown(release: Option<&str>, checksum: &Checksum) -> String {
+    match release {
+        Some(release) => format!("{release} ({checksum})"),
+        None => checksum.to_string(),
+    }
+}
+
+/// Gets the image, or exactly the one that it is pinned to.
+async fn fetch(
+    cache: &Cache,
+    request: &ImageRequest,
+    pin: Option<&Pin>,
+    reporter: &dyn ImageReporter,
+) -> Result<Fetched, ObtainError> {
+    // Content that was checked never changes: nobody is asked for what it is.
+    if let Some(pin) = pin
+        && let Some(image) = cache.find(&pin.checksum)
+        && image.is_checked()
+    {
+        return Ok(Fetched {
+            image,
+            how: How::Cached,
+        });
+    }
+    let expected = pin.map(|pin| pin.checksum).or(request.checksum);
+    let fetched = match &request.reference {
+        // `obtain` has answered.
+        Reference::File(path) => {
+            return Err(ImageLockError::File(path.display().to_string()).into());
+        }
+        Reference::Url(url) => {
+            let download = Download {
+                urls: vec![url.clone()],
+                checksum: expected,
+                signature: None,
+                offer: None,
+                title: None,
+                release: None,
+                bytes: None,
+                authorization: None,
+                client: None,
+                insecure: request.insecure,
+            };
+            machine_images::fetch(cache, &download, reporter).await?
+        }
+        Reference::Stream(stream) => {
+            let mut stream = stream.clone();
+            if let Some(release) = pin.and_then(|pin| pin.release.as_deref()) {
+                stream.release = Some(release.parse().map_err(ReferenceError::from)?);
+            }
+            let request = of_stream(request, stream, expected)?;
+            machine_images::fetch_stream(cache, &request, reporter).await?
+        }
+        Reference::Artifact(name) => {
+            let request = of_registry(request, name, expected)?;
+            machine_images::fetch_artifact(cache, &request, reporter).await?
+        }
+    };
+    Ok(fetched)
+}
+
+fn stock_images(request: &ImageRequest) -> Result<StockImages, ObtainError> {
     let provider = registry::provider(request.provider)
-        .map_err(|_| ObtainError::Provider(stream.to_string()))?;
-    let wanted = provider.capabilities().stock_images;
+        .map_err(|_| ObtainError::Provider(request.reference.to_string()))?;
+    Ok(provider.capabilities().stock_images)
+}
+
+/// What to ask a stream for.
+fn of_stream(
+    request: &ImageRequest,
+    stream: StreamRef,
+    expected: Option<Checksum>,
+) -> Result<StreamRequest, ObtainError> {
+    let wanted = stock_images(request)?;
     Ok(StreamRequest {
-        stream: stream.clone(),
+        stream,
         architecture: facts::architecture().rust_name().to_owned(),
         platform: wanted.platform.to_owned(),
         formats: wanted
@@ -200,6 +336,8 @@ fn of_stream(request: &ImageRequest, stream: &StreamRef) -> Result<StreamRequest
             .iter()
             .map(|&format| format.to_owned())
             .collect(),
+        expected,
+        site: Catalog::built_in()?.streams_site,
         mirrors: request.sources.mirrors.clone(),
         keys: Arc::new(keyring(&request.sources.keys)?),
         insecure: request.insecure,
@@ -207,13 +345,17 @@ fn of_stream(request: &ImageRequest, stream: &StreamRef) -> Result<StreamRequest
 }
 
 /// What to ask a registry for.
-fn of_registry(request: &ImageRequest, name: &str) -> Result<ArtifactRequest, ObtainError> {
-    let provider = registry::provider(request.provider)
-        .map_err(|_| ObtainError::Provider(request.reference.to_string()))?;
+fn of_registry(
+    request: &ImageRequest,
+    name: &str,
+    expected: Option<Checksum>,
+) -> Result<ArtifactRequest, ObtainError> {
+    let tag = Catalog::built_in()?.tag;
     Ok(ArtifactRequest {
-        reference: oci::Reference::parse(name, DEFAULT_TAG).map_err(FetchError::from)?,
-        disktype: provider.capabilities().stock_images.disktype.to_owned(),
+        reference: oci::Reference::parse(name, &tag).map_err(FetchError::from)?,
+        disktype: stock_images(request)?.disktype.to_owned(),
         architecture: facts::architecture().rust_name().to_owned(),
+        expected,
         access: request.sources.registries.clone(),
     })
 }

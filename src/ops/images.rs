@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use machine_images::{Cache, CacheError, CachedImage, Verified};
+use machine_images::{Cache, CacheError, CachedImage, Reporter, Verdict, Verified, VerifyError};
 use thiserror::Error;
 
 use crate::machine::MachineName;
@@ -34,6 +34,26 @@ pub struct ListedImage {
     pub bytes: u64,
     /// The machines that were made from it, sorted.
     pub machines: Vec<MachineName>,
+    /// Those of them whose disks lie over it, so that they share its bytes.
+    pub sharing: Vec<MachineName>,
+}
+
+/// An image that was read again.
+#[derive(Debug)]
+pub struct VerifiedImage {
+    /// The image.
+    pub image: ListedImage,
+    /// What was found.
+    pub verdict: Verdict,
+}
+
+/// The images that are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which<'a> {
+    /// Each of them.
+    All,
+    /// Those with these IDs or names.
+    Named(&'a [String]),
 }
 
 /// What was removed.
@@ -47,7 +67,7 @@ pub struct Removed {
     pub bytes: u64,
 }
 
-/// Why an image was not removed.
+/// Why an image was not listed, removed or read.
 #[derive(Debug, Error)]
 pub enum ImagesError {
     /// Nothing in the cache is called so.
@@ -75,6 +95,9 @@ pub enum ImagesError {
     /// A file cannot be removed.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// An image cannot be read to its end.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
 }
 
 impl ImagesError {
@@ -88,15 +111,103 @@ impl ImagesError {
                     .to_owned(),
             ],
             Self::Store(error) => error.hints(),
-            Self::Cache(_) => Vec::new(),
+            Self::Cache(_) | Self::Verify(_) => Vec::new(),
         }
     }
+}
+
+/// The image with this ID or name, or else the one that was had last by this reference: `stable`, `docker://…`.
+pub fn find_one(
+    cache: &Cache,
+    store: &Store,
+    text: &str,
+) -> Result<(CachedImage, ListedImage), ImagesError> {
+    let found = find(cache, store)?;
+    let unknown = match one(&found, text) {
+        Err(error @ ImagesError::Unknown(_)) => error,
+        image => return image.cloned(),
+    };
+    let had = |(image, _): &&(CachedImage, ListedImage)| image.had_by(text);
+    let last = found
+        .iter()
+        .filter(|image| had(image).is_some())
+        .max_by_key(had);
+    last.cloned().ok_or(unknown)
 }
 
 /// All images, the one that was used last first.
 pub fn list(cache: &Cache, store: &Store) -> Result<Vec<ListedImage>, ImagesError> {
     let found = find(cache, store)?;
     Ok(found.into_iter().map(|(_, listed)| listed).collect())
+}
+
+/// Reads images again and compares them with what was digested when they were made. `found` is told of each as soon as
+/// that is known, the one that was used last first.
+pub async fn verify(
+    cache: &Cache,
+    store: &Store,
+    which: Which<'_>,
+    reporter: &dyn Reporter,
+    mut found: impl FnMut(&VerifiedImage),
+) -> Result<Vec<VerifiedImage>, ImagesError> {
+    let images = find(cache, store)?;
+    let chosen: Vec<_> = match which {
+        Which::All => images.iter().collect(),
+        Which::Named(names) => chosen(&images, names)?,
+    };
+    let mut verified = Vec::new();
+    for (image, listed) in chosen {
+        let one = VerifiedImage {
+            image: listed.clone(),
+            verdict: image.verify(reporter).await?,
+        };
+        found(&one);
+        verified.push(one);
+    }
+    Ok(verified)
+}
+
+/// What can be done about damaged images.
+pub fn repairs<'a>(damaged: impl IntoIterator<Item = &'a ListedImage>) -> Vec<String> {
+    let mut hints = Vec::new();
+    for image in damaged {
+        let force = if image.machines.is_empty() {
+            ""
+        } else {
+            " --force"
+        };
+        hints.push(format!(
+            "get it again: `machine image rm{force} {}`, then `machine image pull`, or `machine init` with the same image",
+            image.id
+        ));
+        if !image.sharing.is_empty() {
+            hints.push(format!(
+                "the disks of {} lie over this file and have its damage: save what is needed of them, and make them anew",
+                names(&image.sharing)
+            ));
+        }
+    }
+    hints
+}
+
+fn names(machines: &[MachineName]) -> String {
+    let names: Vec<_> = machines.iter().map(MachineName::as_str).collect();
+    names.join(", ")
+}
+
+/// The images with these IDs or names, each once; none where one is not there.
+fn chosen<'a>(
+    found: &'a [(CachedImage, ListedImage)],
+    names: &[String],
+) -> Result<Vec<&'a (CachedImage, ListedImage)>, ImagesError> {
+    let mut chosen: Vec<&(CachedImage, ListedImage)> = Vec::new();
+    for text in names {
+        let image = one(found, text)?;
+        if !chosen.iter().any(|known| known.1.id == image.1.id) {
+            chosen.push(image);
+        }
+    }
+    Ok(chosen)
 }
 
 /// Removes the images with these IDs or names: all of them, or none where one cannot be.
@@ -107,18 +218,13 @@ pub fn remove(
     force: bool,
 ) -> Result<Removed, ImagesError> {
     let found = find(cache, store)?;
-    let mut chosen: Vec<&(CachedImage, ListedImage)> = Vec::new();
-    for text in names {
-        let image = one(&found, text)?;
-        if !force && !image.1.machines.is_empty() {
-            return Err(ImagesError::Used {
-                name: image.1.name.clone(),
-                machines: image.1.machines.iter().map(ToString::to_string).collect(),
-            });
-        }
-        if !chosen.iter().any(|known| known.1.id == image.1.id) {
-            chosen.push(image);
-        }
+    let chosen = chosen(&found, names)?;
+    let used = chosen.iter().find(|(_, image)| !image.machines.is_empty());
+    if let Some((_, image)) = used.filter(|_| !force) {
+        return Err(ImagesError::Used {
+            name: image.name.clone(),
+            machines: image.machines.iter().map(ToString::to_string).collect(),
+        });
     }
     take_out(cache, chosen)
 }
@@ -158,11 +264,10 @@ fn listed(image: &CachedImage, machines: &[Listed]) -> ListedImage {
     let users = machines
         .iter()
         .filter_map(|(_, machine)| machine.as_ref().ok());
-    let mut users: Vec<_> = users
-        .filter(|machine| machine.config.image_checksum.as_ref() == Some(&text))
-        .map(|machine| machine.config.name.clone())
-        .collect();
-    users.sort();
+    let users = users.filter(|machine| machine.config.image_checksum.as_ref() == Some(&text));
+    let mut users: Vec<_> = users.map(|machine| &machine.config).collect();
+    users.sort_by(|a, b| a.name.cmp(&b.name));
+    let sharing = users.iter().filter(|config| config.base.is_some());
     let source = image.source().to_owned();
     ListedImage {
         id: checksum.hex()[..12].to_owned(),
@@ -173,11 +278,13 @@ fn listed(image: &CachedImage, machines: &[Listed]) -> ListedImage {
             Verified::Signature => "signature",
             Verified::Checksum => "checksum",
             Verified::Tls => "tls",
+            Verified::Bundle => "bundle",
             Verified::No => "no",
         },
         used: image.used(),
         bytes: image.occupied_bytes(),
-        machines: users,
+        sharing: sharing.map(|config| config.name.clone()).collect(),
+        machines: users.iter().map(|config| config.name.clone()).collect(),
     }
 }
 
@@ -223,4 +330,4 @@ fn take_out(
 
 #[cfg(test)]
 #[path = "images/tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -109,6 +109,8 @@ pub enum InitProgress {
     Fetching(FetchProgress),
     /// Something the user should know.
     Notice(String),
+    /// Something that was done besides.
+    Done(String),
     /// The checks are passed, this image will be used.
     Image {
         /// The image with its format and size.
@@ -390,6 +392,10 @@ impl FetchReporter for Reporter<'_> {
 impl ImageReporter for Reporter<'_> {
     fn notice(&self, text: &str) {
         self.0.progress(InitProgress::Notice(text.to_owned()));
+    }
+
+    fn done(&self, text: &str) {
+        self.0.progress(InitProgress::Done(text.to_owned()));
     }
 }
 

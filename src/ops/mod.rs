@@ -5,6 +5,7 @@
 
 pub mod addressee;
 pub mod attend;
+pub mod bundle;
 pub mod connection;
 pub mod cp;
 pub mod events;

@@ -16,6 +16,7 @@
 
 mod downloads;
 mod record;
+mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use sha2::{Digest, Sha256};
 pub use self::downloads::PrunedDownloads;
 pub use self::record::Verified;
 pub(crate) use self::record::{Record, Source};
+pub use self::verify::{Damage, Verdict, VerifyError};
 use crate::checksum::Checksum;
 use crate::fetch::PartFiles;
 use crate::platform;
@@ -89,6 +91,11 @@ impl CachedImage {
         self.record.title.as_deref()
     }
 
+    /// The publisher's number of it, where that is known: `44.20261101.3.0`.
+    pub fn release(&self) -> Option<&str> {
+        self.record.release.as_deref()
+    }
+
     /// Where it was had last: a URL without a password, or an artifact's name.
     pub fn source(&self) -> &str {
         let places = self.record.source.iter().rev();
@@ -99,6 +106,19 @@ impl CachedImage {
             .find(|place| !is_offer(place))
             .or(places.next())
             .unwrap_or_default()
+    }
+
+    /// When it was had last by this reference, as a user writes it: a URL, `stable`, `docker://NAME`.
+    pub fn had_by(&self, reference: &str) -> Option<Timestamp> {
+        let stream = format!("stream:{reference}/");
+        let artifact = format!("{reference}#");
+        let is_it = |source: &&Source| {
+            source.url == reference
+                || source.url.starts_with(&stream)
+                || reference.starts_with("docker://") && source.url.starts_with(&artifact)
+        };
+        let had = self.record.source.iter().filter(is_it);
+        had.map(|source| source.seen).max()
     }
 
     /// When it was fetched or used last.
@@ -115,6 +135,14 @@ impl CachedImage {
     /// How it was made sure that it is the right one.
     pub fn verified(&self) -> Verified {
         self.record.verified
+    }
+
+    /// Whether it was checked when it came to this host, if only by its server's certificate.
+    pub fn is_checked(&self) -> bool {
+        matches!(
+            self.record.verified,
+            Verified::Signature | Verified::Checksum | Verified::Tls
+        )
     }
 
     /// Says that it was seen at a place again.
@@ -199,7 +227,12 @@ impl Cache {
     /// as well.
     pub(crate) fn commit(&self, draft: &Draft, record: Record) -> io::Result<CachedImage> {
         let directory = self.image(&record.checksum);
-        if let Some(mut there) = read(directory.clone()) {
+        let there = read(directory.clone()).filter(|there| {
+            // What is known by hearsay gives way to what was checked, and to the later hearsay.
+            let is_hearsay = there.record.verified == Verified::Bundle;
+            !is_hearsay || record.verified == Verified::Bundle && there.content() == record.content
+        });
+        if let Some(mut there) = there {
             for source in record.source {
                 there.record.see(source);
             }
@@ -207,6 +240,7 @@ impl Cache {
             there.record.verified = there.record.verified.min(record.verified);
             there.record.signer = there.record.signer.or(record.signer);
             there.record.title = there.record.title.or(record.title);
+            there.record.release = there.record.release.or(record.release);
             write(&directory, &there.record)?;
             return Ok(there);
         }

@@ -7,7 +7,7 @@ use crate::checksum::Checksum;
 use crate::fetch::Validator;
 
 /// The version that is written. A reader takes every `1.x`, for a newer minor only adds keys.
-const FORMAT: &str = "1.0";
+const FORMAT: &str = "1.1";
 
 /// How it was made sure that the bytes are the right ones, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub enum Verified {
     Checksum,
     /// They came from a server with a valid certificate, and that is all.
     Tls,
+    /// They came in a [bundle](crate::bundle), which says that they were checked elsewhere.
+    Bundle,
     /// Nobody knows: the user said so.
     No,
 }
@@ -37,7 +39,7 @@ pub(crate) struct Source {
 /// What `image.toml` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    format: String,
+    pub(crate) format: String,
     /// The SHA-256 of the file as it came, with `sha256:` before it.
     pub(crate) checksum: Checksum,
     /// The length of the file as it came.
@@ -45,6 +47,9 @@ pub(crate) struct Record {
     /// How it was packed, if it was: `xz`, `zstd`, `gzip`, `bzip2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) packing: Option<String>,
+    /// The SHA-256 of the disk's file as it was made, holes as zeroes. Not in format 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) content: Option<Checksum>,
     /// The name of the disk's file, which says how it is stored.
     pub(crate) disk: String,
     /// The disk's size as the guest sees it.
@@ -56,6 +61,9 @@ pub(crate) struct Record {
     /// What a person calls it: `Fedora CoreOS stable 44.20261101.3.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) title: Option<String>,
+    /// The publisher's number of it: `44.20261101.3.0`. Not in format 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) release: Option<String>,
     /// Where it came from, the latest last.
     #[serde(default)]
     pub(crate) source: Vec<Source>,
@@ -68,11 +76,13 @@ impl Record {
             checksum: base.checksum,
             bytes: base.bytes,
             packing: base.packing.map(|packing| packing.name().to_owned()),
+            content: Some(base.content),
             disk: super::disk_name(base.format).to_owned(),
             virtual_bytes: base.virtual_bytes,
             verified,
             signer: base.signer.as_ref().map(ToString::to_string),
             title: None,
+            release: None,
             source,
         }
     }

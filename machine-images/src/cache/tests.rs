@@ -6,6 +6,7 @@ use crate::base::Base;
 fn base(checksum: Checksum) -> Base {
     Base {
         checksum,
+        content: checksum,
         signer: None,
         bytes: 5,
         packing: None,
@@ -55,6 +56,33 @@ fn what_is_put_in_is_found_by_content_and_place() {
 }
 
 #[test]
+fn an_image_is_known_by_what_a_user_wrote() {
+    let (_directory, cache) = cache();
+    for (place, reference) in [
+        ("stream:stable/x86_64/qemu", "stable"),
+        ("stream:next@44.1.2.3/x86_64/qemu", "next@44.1.2.3"),
+        (
+            "docker://quay.io/a/b:1#qemu/x86_64",
+            "docker://quay.io/a/b:1",
+        ),
+        ("https://h/x", "https://h/x"),
+    ] {
+        let image = commit(&cache, place, place);
+        assert!(image.had_by(reference).is_some(), "{place}");
+        for other in [
+            "",
+            "s",
+            "next",
+            "stream:stable",
+            "docker://quay.io/a/b",
+            "https://h/",
+        ] {
+            assert_eq!(image.had_by(other), None, "{place} by {other}");
+        }
+    }
+}
+
+#[test]
 fn a_place_stands_for_what_was_there_last() {
     let (_directory, cache) = cache();
     commit(&cache, "a", "https://h/x");
@@ -71,9 +99,9 @@ fn what_is_damaged_is_not_there_and_is_replaced() {
     let good = fs::read_to_string(&record).unwrap();
     for bad in [
         "",
-        "format = \"1.0\"",
+        "format = \"1.1\"",
         &good.replace("disk.raw", "../../disk.raw"),
-        &good.replace("format = \"1.0\"", "format = \"2.0\""),
+        &good.replace("format = \"1.1\"", "format = \"2.0\""),
     ] {
         fs::write(&record, bad).unwrap();
         assert_eq!(cache.find(&checksum("a")), None, "{bad}");
@@ -82,7 +110,7 @@ fn what_is_damaged_is_not_there_and_is_replaced() {
     assert_eq!(commit(&cache, "a", "https://h/a").record.source.len(), 1);
     assert!(cache.find(&checksum("a")).is_some());
     // A newer minor version only adds.
-    let newer = good.replace("format = \"1.0\"", "format = \"1.7\"\nnew = 1");
+    let newer = good.replace("format = \"1.1\"", "format = \"1.7\"\nnew = 1");
     fs::write(&record, newer).unwrap();
     assert!(cache.find(&checksum("a")).is_some());
     fs::remove_file(image.disk()).unwrap();
@@ -108,4 +136,71 @@ fn a_draft_that_is_dropped_is_gone() {
     let directory = draft.directory.clone();
     drop(draft);
     assert!(!directory.exists());
+}
+
+/// Counts the reports, and wants no more than so many.
+struct Watch(std::sync::atomic::AtomicUsize, usize);
+
+impl crate::Reporter for Watch {
+    fn copying(&self, _done: u64, _total: u64) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed) >= self.1
+    }
+}
+
+async fn verdict(image: &CachedImage) -> Verdict {
+    let watch = Watch(0.into(), usize::MAX);
+    image.verify(&watch).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_disk_that_changed_is_damaged() {
+    let (_directory, cache) = cache();
+    let image = commit(&cache, "abc", "https://h/a");
+    assert!(matches!(verdict(&image).await, Verdict::Good));
+    let path = image.disk();
+    // Another byte, an end too early, one too late: each of the same image.
+    for bad in ["abd", "ab", "abc\0"] {
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, bad).unwrap();
+        let Verdict::Damaged(damage) = verdict(&image).await else {
+            panic!("{bad} is no damage");
+        };
+        let (was, is) = (checksum("abc"), checksum(bad));
+        assert_eq!(
+            damage.to_string(),
+            format!("its disk `{}` was {was} and is {is}", path.display())
+        );
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(
+        verdict(&image).await,
+        Verdict::Damaged(Damage::Unreadable { .. })
+    ));
+}
+
+#[tokio::test]
+async fn verifying_ends_when_nobody_wants_it() {
+    let (_directory, cache) = cache();
+    let image = commit(&cache, "abc", "https://h/a");
+    let watch = Watch(0.into(), 1);
+    let stopped = image.verify(&watch).await;
+    assert!(
+        matches!(stopped, Err(VerifyError::Cancelled)),
+        "{stopped:?}"
+    );
+}
+
+/// Format 1.0 knows the packed file only.
+#[tokio::test]
+async fn what_an_earlier_version_put_in_is_unknown_where_it_was_packed() {
+    let (_directory, cache) = cache();
+    let mut image = commit(&cache, "abc", "https://h/a");
+    image.record.content = None;
+    assert!(matches!(verdict(&image).await, Verdict::Good));
+    image.record.packing = Some("xz".to_owned());
+    assert!(matches!(verdict(&image).await, Verdict::Unknown));
 }

@@ -2,7 +2,11 @@
 
 use reqwest::Url;
 
-use super::{Cache, Download, FetchError, FetchReporter, Fetched, How, error, fetch};
+use super::{
+    Cache, CachedImage, Download, FetchError, FetchReporter, Fetched, How, error, fetch,
+    refuse_other,
+};
+use crate::checksum::Checksum;
 use crate::oci::{self, Access, Wanted};
 
 /// The disk that is wanted of an artifact.
@@ -14,11 +18,21 @@ pub struct ArtifactRequest {
     pub disktype: String,
     /// The kernel's name of the architecture, as `x86_64`.
     pub architecture: String,
+    /// The checksum that the disk's file has to have, else it is not fetched.
+    pub expected: Option<Checksum>,
     /// How registries are reached on this host.
     pub access: Access,
 }
 
 impl ArtifactRequest {
+    /// The image that is there for it, where nobody can be asked.
+    fn cached(&self, cache: &Cache) -> Option<CachedImage> {
+        match &self.expected {
+            Some(expected) => cache.find(expected),
+            None => cache.from(&self.offer()),
+        }
+    }
+
     /// By which the image is found again in the cache.
     fn offer(&self) -> String {
         format!(
@@ -48,7 +62,7 @@ pub async fn fetch_artifact(
     let layer = match resolved {
         Ok(layer) => layer,
         Err(failure) if failure.is_transient() => {
-            return match cache.from(&request.offer()) {
+            return match request.cached(cache) {
                 Some(image) => Ok(Fetched {
                     image,
                     how: How::Offline {
@@ -60,6 +74,9 @@ pub async fn fetch_artifact(
         }
         Err(failure) => return Err(failure.into()),
     };
+    let name = format!("docker://{}", request.reference);
+    let found = (&layer.checksum, layer.release.as_deref());
+    refuse_other(&name, request.expected, found)?;
     let mut urls = Vec::new();
     for text in &layer.blob_urls {
         urls.push(text.parse::<Url>().map_err(|_| FetchError::Nonsense {
@@ -67,7 +84,7 @@ pub async fn fetch_artifact(
             what: "it is no URL",
         })?);
     }
-    let release = layer.release.map(|release| format!(" {release}"));
+    let numbered = layer.release.as_ref().map(|release| format!(" {release}"));
     let download = Download {
         urls,
         checksum: Some(layer.checksum),
@@ -76,8 +93,9 @@ pub async fn fetch_artifact(
         title: Some(format!(
             "docker://{}{}",
             layer.reference,
-            release.unwrap_or_default()
+            numbered.unwrap_or_default()
         )),
+        release: layer.release,
         bytes: Some(layer.bytes),
         authorization: layer.authorization,
         client: Some(layer.client),

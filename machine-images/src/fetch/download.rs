@@ -27,6 +27,8 @@ pub struct Download {
     pub offer: Option<String>,
     /// What a person calls it.
     pub title: Option<String>,
+    /// The publisher's number of it.
+    pub release: Option<String>,
     /// Its length, where something else than the server says it.
     pub bytes: Option<u64>,
     /// What the servers want to see before they give it.

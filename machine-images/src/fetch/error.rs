@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use machine_host::lock::LockError;
 use reqwest::StatusCode;
 
+use crate::checksum::Checksum;
 use crate::error::ImageError;
 use crate::http::RedirectRefusal;
 use crate::oci::OciError;
@@ -89,6 +90,16 @@ pub enum FetchError {
     /// The registry does not give it.
     #[error(transparent)]
     Registry(Box<OciError>),
+    /// Another image is offered than the one that is asked for.
+    #[error("Image `{name}` is another one: expected {expected}, found {found}")]
+    Other {
+        /// The image.
+        name: String,
+        /// What was asked for.
+        expected: Checksum,
+        /// The checksum of what is offered, and its release where that is known.
+        found: String,
+    },
     /// What came is no image, or another one.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -153,6 +164,9 @@ impl FetchError {
             }
             Self::Length { .. } => {
                 "run the same command again, and compare the URL with the publisher's"
+            }
+            Self::Other { .. } => {
+                "compare the checksum with the publisher's; a stream's release can be named, as `stable@44.20261101.3.0`"
             }
             Self::Image(error) => return error.hints(),
             Self::Signature(error) => return error.hints(),

@@ -36,6 +36,7 @@ pub use self::stream::{StreamRequest, fetch_stream};
 use self::transfer::Transfer;
 use crate::base::{self, Base, Checks};
 use crate::cache::{Cache, CachedImage, Draft, Record, Source};
+use crate::checksum::Checksum;
 use crate::copy::Next;
 use crate::error::ImageError;
 use crate::http::{self, shown};
@@ -60,6 +61,25 @@ pub async fn fetch(
         biased;
         fetched = fetching.run() => fetched,
         () = reporter.stopped() => Err(FetchError::Cancelled { url: fetching.name() }),
+    }
+}
+
+/// Refuses what is offered, a checksum and a release, where it is not what has to be.
+fn refuse_other(
+    name: &str,
+    expected: Option<Checksum>,
+    (found, release): (&Checksum, Option<&str>),
+) -> Result<(), FetchError> {
+    match expected {
+        Some(expected) if expected != *found => Err(FetchError::Other {
+            name: name.to_owned(),
+            expected,
+            found: match release {
+                Some(release) => format!("{found}, which is {release}"),
+                None => found.to_string(),
+            },
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -110,13 +130,14 @@ impl Fetching<'_> {
             lock
         };
         // The lock's file stays: another command may wait for it already.
-        let image = self
-            .download(&client, &files, &place, &Arc::new(lock))
-            .await?;
-        Ok(Fetched {
-            image,
-            how: How::Downloaded,
-        })
+        let lock = Arc::new(lock);
+        match self.download(&client, &files, &place, &lock).await {
+            Ok(image) => Ok(Fetched {
+                image,
+                how: How::Downloaded,
+            }),
+            Err(error) => self.unreachable(&error).ok_or(error),
+        }
     }
 
     /// Downloads it, from the beginning again where the file has become another.
@@ -171,6 +192,7 @@ impl Fetching<'_> {
         let checks = Checks {
             checksum: self.download.checksum,
             signature: self.download.verifier()?,
+            at_most: None,
         };
         let (stop, stopped) = watch::channel(());
         // Where this future is dropped, the thread goes on for a moment, and the draft is its own until then.
@@ -212,6 +234,7 @@ impl Fetching<'_> {
         source.extend(self.offer(validator));
         let mut record = Record::new(&base, self.download.verified(), source);
         record.title.clone_from(&self.download.title);
+        record.release.clone_from(&self.download.release);
         let image = self.cache.commit(&draft, record);
         let image = image.map_err(|source| self.cache_error(source))?;
         let discarded = part.discard().await;

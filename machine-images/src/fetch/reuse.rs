@@ -12,7 +12,10 @@ impl Fetching<'_> {
     /// The image that is there already, if it is the right one.
     pub(super) async fn cached(&self, client: &Client) -> Result<Option<Fetched>, FetchError> {
         if let Some(checksum) = &self.download.checksum {
-            let Some(image) = self.cache.find(checksum) else {
+            // A bundle that calls another disk so would stay unnoticed: see `unreachable`.
+            let image = self.cache.find(checksum);
+            let image = image.filter(|image| image.verified() != Verified::Bundle);
+            let Some(image) = image else {
                 return Ok(None);
             };
             let offer = self.offer(Validator::default());
@@ -77,6 +80,28 @@ impl Fetching<'_> {
             })),
             Err(error) => Err(self.request_error(error)),
         }
+    }
+
+    /// The image that serves where its server cannot be reached: what came in a bundle, and what came without a tag.
+    pub(super) fn unreachable(&self, failure: &FetchError) -> Option<Fetched> {
+        let FetchError::Request { source, .. } = failure else {
+            return None;
+        };
+        if !(source.is_connect() || source.is_timeout()) {
+            return None;
+        }
+        let image = match &self.download.checksum {
+            Some(checksum) => self.cache.find(checksum),
+            None => self.cache.from(&self.url),
+        };
+        let image =
+            image.filter(|image| image.verified() != Verified::No || self.download.insecure)?;
+        Some(Fetched {
+            image,
+            how: How::Offline {
+                why: error::innermost(source),
+            },
+        })
     }
 
     /// Waits for another command's download of the same, and shows how far that is.

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use reqwest::Url;
 
 use super::{
-    Cache, DetachedSignature, Download, FetchError, FetchReporter, Fetched, How, document, error,
-    fetch,
+    Cache, CachedImage, DetachedSignature, Download, FetchError, FetchReporter, Fetched, How,
+    document, error, fetch, refuse_other,
 };
+use crate::checksum::Checksum;
 use crate::http;
 use crate::openpgp::{Keyring, MAX_SIGNATURE_BYTES};
-use crate::streams::{self, MAX_METADATA_BYTES, Metadata, STREAMS_SITE, StreamRef};
+use crate::streams::{self, MAX_METADATA_BYTES, Metadata, StreamRef};
 
 /// The image that is wanted of a stream.
 #[derive(Clone, Debug)]
@@ -26,6 +27,10 @@ pub struct StreamRequest {
     pub platform: String,
     /// The formats that will do, the best first, as `qcow2.xz`.
     pub formats: Vec<String>,
+    /// The checksum that the packed image has to have, else it is not fetched.
+    pub expected: Option<Checksum>,
+    /// The site whose metadata and images are Fedora's own.
+    pub site: String,
     /// Sites that have what Fedora's has, asked before it.
     pub mirrors: Vec<Url>,
     /// The keys that are trusted.
@@ -43,6 +48,14 @@ impl StreamRequest {
         )
     }
 
+    /// The image that is there for it, where nobody can be asked.
+    fn cached(&self, cache: &Cache) -> Option<CachedImage> {
+        match &self.expected {
+            Some(expected) => cache.find(expected),
+            None => cache.from(&self.offer()),
+        }
+    }
+
     /// The places of a file of Fedora's site, Fedora's own last.
     pub(super) fn places(&self, url: &str) -> Result<Vec<Url>, FetchError> {
         let parse = |text: &str| {
@@ -52,7 +65,7 @@ impl StreamRequest {
             })
         };
         let mut places = Vec::new();
-        if let Some(path) = url.strip_prefix(STREAMS_SITE) {
+        if let Some(path) = url.strip_prefix(&self.site) {
             for mirror in &self.mirrors {
                 let site = mirror.as_str().trim_end_matches('/');
                 places.push(parse(&format!("{site}{path}"))?);
@@ -69,7 +82,7 @@ pub async fn fetch_stream(
     request: &StreamRequest,
     reporter: &dyn FetchReporter,
 ) -> Result<Fetched, FetchError> {
-    let url = || request.stream.metadata_url(STREAMS_SITE);
+    let url = || request.stream.metadata_url(&request.site);
     let located = tokio::select! {
         biased;
         located = locate(request) => located,
@@ -77,7 +90,7 @@ pub async fn fetch_stream(
     };
     match located {
         Ok(download) => fetch(cache, &download, reporter).await,
-        Err(FetchError::Request { url, source }) => match cache.from(&request.offer()) {
+        Err(FetchError::Request { url, source }) => match request.cached(cache) {
             Some(image) => Ok(Fetched {
                 image,
                 how: How::Offline {
@@ -94,10 +107,10 @@ pub async fn fetch_stream(
 async fn locate(request: &StreamRequest) -> Result<Download, FetchError> {
     let made = http::client(!request.insecure, request.insecure);
     let client = made.map_err(|source| FetchError::Request {
-        url: STREAMS_SITE.to_owned(),
+        url: request.site.clone(),
         source,
     })?;
-    let origin = request.stream.metadata_url(STREAMS_SITE);
+    let origin = request.stream.metadata_url(&request.site);
     let json = document::get(&client, &request.places(&origin)?, MAX_METADATA_BYTES).await?;
     let metadata = Metadata::parse(&request.stream, &origin, &json)?;
     let formats: Vec<&str> = request.formats.iter().map(String::as_str).collect();
@@ -107,6 +120,8 @@ async fn locate(request: &StreamRequest) -> Result<Download, FetchError> {
         &request.platform,
         &formats,
     )?;
+    let found = (&artifact.checksum, Some(artifact.release.as_str()));
+    refuse_other(&request.stream.to_string(), request.expected, found)?;
     let places = request.places(&artifact.signature)?;
     let bytes = document::get(&client, &places, MAX_SIGNATURE_BYTES).await?;
     Ok(Download {
@@ -122,6 +137,7 @@ async fn locate(request: &StreamRequest) -> Result<Download, FetchError> {
             "Fedora CoreOS {} {}",
             request.stream.stream, artifact.release
         )),
+        release: Some(artifact.release.to_string()),
         bytes: None,
         authorization: None,
         client: None,

@@ -28,8 +28,5 @@ pub use metadata::{MAX_METADATA_BYTES, Metadata};
 pub use reference::{Release, StreamName, StreamRef, StreamRefError};
 pub use select::{Artifact, select};
 
-/// The site whose metadata and images are Fedora's own.
-pub const STREAMS_SITE: &str = "https://builds.coreos.fedoraproject.org";
-
 #[cfg(test)]
 mod tests;

@@ -97,7 +97,7 @@ pub struct StreamRef {
 }
 
 impl StreamRef {
-    /// Where the metadata lies below a site such as [`STREAMS_SITE`](super::STREAMS_SITE), without a leading slash.
+    /// Where the metadata lies below the site of the streams, or a mirror of it, without a leading slash.
     ///
     /// A stream has one document (docs.fedoraproject.org, "Stream metadata"). The `release.json` of a release is what
     /// the site's index of releases (`prod/streams/<stream>/releases.json`) names for each of them. The

@@ -139,7 +139,7 @@ fn metadata_lie_where_fedora_puts_them() {
     let url = |text: &str| {
         text.parse::<StreamRef>()
             .unwrap()
-            .metadata_url(STREAMS_SITE)
+            .metadata_url("https://builds.coreos.fedoraproject.org")
     };
     assert_eq!(
         url("next"),

@@ -1,6 +1,7 @@
 //! `machine image …`: where images come from, and the cache of them.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use machine_images::Checksum;
@@ -13,6 +14,11 @@ pub struct FetchArgs {
     /// Checksum that the image's file must have
     #[arg(long, value_name = "sha256:HEX", allow_hyphen_values = true)]
     pub checksum: Option<Checksum>,
+
+    /// File that pins images: one that it has is used with exactly that release and checksum, or not at all; one that it
+    /// lacks is written there when it was fetched
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub image_lock: Option<PathBuf>,
 
     /// Take a download that nobody vouches for: any certificate, and `http://` without `--checksum`
     #[arg(
@@ -80,6 +86,12 @@ pub enum ImageCommand {
     List(ImageListArgs),
     /// Fetch an image into the cache
     Pull(PullArgs),
+    /// Write an image of the cache to a file, for a host that cannot fetch it
+    Export(ExportArgs),
+    /// Put an image that was exported into the cache
+    Import(ImportArgs),
+    /// Read images of the cache again, and tell which are damaged
+    Verify(VerifyArgs),
     /// Remove images from the cache
     Rm(ImageRmArgs),
     /// Remove the images that no machine uses, and broken downloads
@@ -118,7 +130,7 @@ pub struct ImageListArgs {
 #[derive(Debug, Args)]
 #[command(
     override_usage = "machine image pull [options] [IMAGE]",
-    after_help = "IMAGE is what `machine init --image` takes and is fetched; the stable stream of Fedora CoreOS without one."
+    after_help = "IMAGE is what `machine init --image` takes and is fetched; without one, the image that `machine init` takes."
 )]
 pub struct PullArgs {
     /// How it is fetched.
@@ -147,6 +159,110 @@ pub struct PullArgs {
     /// The image.
     #[arg(hide = true, value_name = "IMAGE")]
     pub words: Vec<OsString>,
+}
+
+/// Write an image of the cache to a file, for a host that cannot fetch it
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "machine image export [options] IMAGE FILE",
+    after_help = "IMAGE is an ID or a beginning of it, or a name, as `machine image list` shows them, or what it was fetched by, as `stable`."
+)]
+pub struct ExportArgs {
+    /// Replace a file that is there
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub force: bool,
+
+    /// Print the file's checksum only
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub quiet: bool,
+
+    /// The image and the file.
+    #[arg(hide = true, value_name = "IMAGE")]
+    pub words: Vec<OsString>,
+}
+
+/// Put an image that was exported into the cache
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "machine image import [options] FILE",
+    after_help = "The publisher's signature cannot be checked again. An image that was imported without `--checksum` is used where nobody can be asked, and gives way to the publisher's."
+)]
+pub struct ImportArgs {
+    /// Checksum that FILE must have, as `machine image export` tells it
+    #[arg(long, value_name = "sha256:HEX", allow_hyphen_values = true)]
+    pub checksum: Option<Checksum>,
+
+    /// Print the image's checksum only
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub quiet: bool,
+
+    /// The file.
+    #[arg(hide = true, value_name = "FILE")]
+    pub words: Vec<OsString>,
+}
+
+/// Read images of the cache again, and tell which are damaged
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "machine image verify [options] IMAGE...",
+    after_help = "IMAGE is an ID or a beginning of it, or a name, as `machine image list` shows them. The exit code is 125 where one is damaged."
+)]
+pub struct VerifyArgs {
+    /// All images
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        value_parser = values::boolean
+    )]
+    pub all: bool,
+
+    /// Format the output by a Go template, or as `json`
+    #[arg(short, long, value_name = "FORMAT", allow_hyphen_values = true)]
+    pub format: Option<String>,
+
+    /// The images.
+    #[arg(hide = true, value_name = "IMAGE")]
+    pub words: Vec<String>,
 }
 
 /// Remove images from the cache
@@ -205,9 +321,28 @@ pub fn check_words(args: &ImageArgs) -> Result<(), String> {
             "accepts at most 1 arg(s), received {}",
             args.words.len()
         )),
+        Some(ImageCommand::Export(args)) if args.words.len() != 2 => {
+            Err(format!("accepts 2 arg(s), received {}", args.words.len()))
+        }
+        Some(ImageCommand::Import(args)) if args.words.len() != 1 => {
+            Err(format!("accepts 1 arg(s), received {}", args.words.len()))
+        }
         Some(ImageCommand::Rm(args)) if args.words.is_empty() => {
             Err("requires at least 1 arg(s), only received 0".to_owned())
         }
-        None | Some(ImageCommand::Pull(_) | ImageCommand::Rm(_)) => Ok(()),
+        Some(ImageCommand::Verify(args)) if args.all == args.words.is_empty() => Ok(()),
+        Some(ImageCommand::Verify(args)) if args.all => {
+            Err("either images or `--all`, not both".to_owned())
+        }
+        Some(ImageCommand::Verify(_)) => {
+            Err("requires at least 1 arg(s), only received 0, or `--all`".to_owned())
+        }
+        None
+        | Some(
+            ImageCommand::Pull(_)
+            | ImageCommand::Rm(_)
+            | ImageCommand::Export(_)
+            | ImageCommand::Import(_),
+        ) => Ok(()),
     }
 }

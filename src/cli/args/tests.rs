@@ -61,6 +61,33 @@ fn flags_and_names_mix() {
 }
 
 #[test]
+fn each_command_of_images_takes_its_own_number() {
+    for line in [
+        "machine image export stable file",
+        "machine image import file --checksum sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        "machine image verify a b",
+        "machine image verify --all",
+        "machine image pull --image-lock file",
+    ] {
+        usage::check_names(&parse(line)).expect(line);
+    }
+    for (line, expected) in [
+        (
+            "machine image export stable",
+            "accepts 2 arg(s), received 1",
+        ),
+        ("machine image export a b c", "accepts 2 arg(s), received 3"),
+        ("machine image import", "accepts 1 arg(s), received 0"),
+        ("machine image import a b", "accepts 1 arg(s), received 2"),
+        ("machine image verify", "only received 0, or `--all`"),
+        ("machine image verify --all a", "either images or `--all`"),
+    ] {
+        let text = mistake(line);
+        assert!(text.contains(expected), "{line}: {text}");
+    }
+}
+
+#[test]
 fn flags_can_be_switched_off() {
     let Command::Init(args) = parse("machine init --rootful --now --rootful=false --now=F") else {
         panic!("not an init");

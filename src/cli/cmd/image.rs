@@ -1,5 +1,10 @@
 //! `machine image …`.
 
+#[path = "image/bundle.rs"]
+mod bundle;
+#[path = "image/verify.rs"]
+mod verify;
+
 use std::ffi::OsStr;
 use std::future::Future;
 use std::path::Path;
@@ -7,7 +12,7 @@ use std::pin::Pin;
 
 use jiff::Timestamp;
 use machine_images::oci::Access;
-use machine_images::{Cache, FetchProgress, FetchReporter, Reference, ReferenceError};
+use machine_images::{Cache, FetchProgress, FetchReporter, Reference};
 
 use super::Session;
 use crate::cli::args::image::{
@@ -34,6 +39,9 @@ pub(super) async fn run(args: &ImageArgs, session: &Session<'_>) -> Result<(), C
         None => Ok(()),
         Some(ImageCommand::List(args)) => list(args, session),
         Some(ImageCommand::Pull(args)) => pull(args, session).await,
+        Some(ImageCommand::Export(args)) => bundle::export(args, session).await,
+        Some(ImageCommand::Import(args)) => bundle::import(args, session).await,
+        Some(ImageCommand::Verify(args)) => verify::run(args, session).await,
         Some(ImageCommand::Rm(args)) => remove(args, session),
         Some(ImageCommand::Prune(_)) => {
             let removed = images::prune(&cache(session), &session.store, Timestamp::now())?;
@@ -74,6 +82,7 @@ pub(super) fn request(
         provider,
         checksum: args.checksum,
         insecure: args.insecure,
+        lock: args.image_lock.clone(),
         sources: ImageSources {
             registries,
             mirrors: mirrors.collect::<Result<_, _>>()?,
@@ -82,9 +91,20 @@ pub(super) fn request(
     })
 }
 
-/// Reads an image's name; nothing is the stable stream of Fedora CoreOS.
-pub(super) fn reference(text: Option<&OsStr>) -> Result<Reference, ReferenceError> {
-    text.map_or_else(|| Ok(Reference::default()), Reference::parse)
+/// The image that the command line names, else the configured one, else what is built in for the provider.
+pub(super) fn reference(
+    flag: Option<&OsStr>,
+    settings: &Settings,
+    provider: ProviderKind,
+) -> Result<Reference, CommandError> {
+    let configured = settings.image.as_ref().map(|image| &image.value);
+    let Some(text) = flag.or(configured.map(OsStr::new)) else {
+        return Ok(image::default_reference(provider)?);
+    };
+    Reference::parse(text).map_err(|error| {
+        let blame = settings.blame_image(&text.to_string_lossy());
+        CommandError::from(error).with_hints(blame)
+    })
 }
 
 fn list(args: &ImageListArgs, session: &Session<'_>) -> Result<(), CommandError> {
@@ -115,14 +135,16 @@ fn render(
 
 async fn pull(args: &PullArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let printer = session.printer;
-    let reference = reference(args.words.first().map(|word| &**word))?;
+    let settings = settings(args, session)?;
+    let provider = settings.provider(&init::providers())?;
+    let reference = reference(args.words.first().map(|word| &**word), &settings, provider)?;
     if matches!(reference, Reference::File(_)) {
         let error = CommandError::new(format!(
             "image `{reference}` is a file of this host already"
         ));
         return Err(error.with_hint(format!("use it with `machine init --image {reference}`")));
     }
-    let request = request(reference, provider(args, session)?, &args.fetch, session)?;
+    let request = request(reference, provider, &args.fetch, session)?;
     let reporter = Reporter {
         bar: ImageBar::new(printer, &session.interrupt, args.fetch.progress),
     };
@@ -146,8 +168,8 @@ async fn pull(args: &PullArgs, session: &Session<'_>) -> Result<(), CommandError
     Ok(())
 }
 
-/// The provider that a new machine would have.
-fn provider(args: &PullArgs, session: &Session<'_>) -> Result<ProviderKind, CommandError> {
+/// What a new machine would be like.
+fn settings(args: &PullArgs, session: &Session<'_>) -> Result<Settings, CommandError> {
     let mut layers = vec![Layer {
         origin: Origin::Flag,
         wishes: Wishes {
@@ -156,7 +178,7 @@ fn provider(args: &PullArgs, session: &Session<'_>) -> Result<ProviderKind, Comm
         },
     }];
     layers.extend(session.hostconf.layers(&|name| std::env::var_os(name))?);
-    Ok(Settings::resolve(&layers).provider(&init::providers())?)
+    Ok(Settings::resolve(&layers))
 }
 
 fn remove(args: &ImageRmArgs, session: &Session<'_>) -> Result<(), CommandError> {
@@ -199,6 +221,10 @@ impl FetchReporter for Reporter {
 impl ImageReporter for Reporter {
     fn notice(&self, text: &str) {
         self.bar.warn(text);
+    }
+
+    fn done(&self, text: &str) {
+        self.bar.tell(text);
     }
 }
 

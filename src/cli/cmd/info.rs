@@ -11,8 +11,8 @@ use crate::cli::output::host_report::{HostReport, PathsReport};
 use crate::cli::output::{json, yaml};
 use crate::connection::Connections;
 use crate::machine::settings::Settings;
-use crate::ops::info;
 use crate::ops::init::providers;
+use crate::ops::{image, info};
 use crate::store::layout;
 use crate::supervisor::client;
 
@@ -38,13 +38,19 @@ fn host(session: &Session<'_>) -> Result<HostReport, CommandError> {
     let is_default = |name: &str| connections.default_name() == Some(name);
     let machines = info::info(&session.store, is_default, client::probe)?;
     let layers = session.hostconf.layers(&|name| std::env::var_os(name))?;
-    let provider = Settings::resolve(&layers).provider(&providers())?;
+    let settings = Settings::resolve(&layers);
+    let provider = settings.provider(&providers())?;
+    let image = match settings.image {
+        Some(image) => image.value,
+        None => image::default_reference(provider)?.to_string(),
+    };
     let directory = layout::machines(&session.directories);
     let directory = directory.display().to_string();
     Ok(HostReport {
         arch: facts::architecture().go_name(),
         os: go_os(std::env::consts::OS),
         current_machine: machines.current,
+        default_image: image,
         default_machine: machines.default,
         events_dir: directory.clone(),
         config_dir: directory,
@@ -97,6 +103,7 @@ mod tests {
             arch: "amd64",
             os: "linux",
             current_machine: "vm".to_owned(),
+            default_image: "stable".to_owned(),
             default_machine: String::new(),
             events_dir: "/home/u/.local/share/machine/machines".to_owned(),
             config_dir: "/home/u/.local/share/machine/machines".to_owned(),
@@ -123,7 +130,7 @@ mod tests {
     fn yaml_is_the_default() {
         assert_eq!(
             rendered(None),
-            "host:\n    arch: amd64\n    currentmachine: vm\n    defaultmachine: \"\"\n    \
+            "host:\n    arch: amd64\n    currentmachine: vm\n    defaultimage: stable\n    defaultmachine: \"\"\n    \
              eventsdir: /home/u/.local/share/machine/machines\n    \
              machineconfigdir: /home/u/.local/share/machine/machines\n    \
              machineimagedir: /home/u/.local/share/machine/images\n    machinestate: Running\n    \
@@ -141,6 +148,7 @@ mod tests {
           "Host": {
             "Arch": "amd64",
             "CurrentMachine": "vm",
+            "DefaultImage": "stable",
             "DefaultMachine": "",
             "EventsDir": "/home/u/.local/share/machine/machines",
             "MachineConfigDir": "/home/u/.local/share/machine/machines",
@@ -203,6 +211,13 @@ mod tests {
         let (result, captured) = testing::run(&bench, "", async |session| run(&args, session));
         assert_eq!(result, Ok(()));
         assert_eq!(captured.stdout, "vm Stopped\n");
+        let format = Some("{{.Host.DefaultImage}}".to_owned());
+        let args = InfoArgs { format, ..args };
+        let shown = || testing::run(&bench, "", async |session| run(&args, session)).1;
+        assert_eq!(shown().stdout, "stable\n");
+        let config = "[image]\ndefault = \"next\"\n";
+        fs_err::write(bench.root.path().join("config.toml"), config).expect("a file");
+        assert_eq!(shown().stdout, "next\n");
     }
 
     #[test]

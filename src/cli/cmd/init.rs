@@ -4,8 +4,6 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::pin::Pin;
 
-use machine_images::Reference;
-
 use super::{Session, default_connection, image, start};
 use crate::cli::args::init::InitArgs;
 use crate::cli::args::name_or_default;
@@ -31,7 +29,9 @@ pub(super) async fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<()
     let settings = settings(args, session)?;
     let scheme = connection::scheme(session.hostconf.own()?.connection_scheme);
     let provider = settings.provider(&init::providers())?;
-    let image = image::request(reference(args, &settings)?, provider, &args.fetch, session)?;
+    let flag = args.image.as_ref().or(args.image_path.as_ref());
+    let reference = image::reference(flag.map(OsString::as_os_str), &settings, provider)?;
+    let image = image::request(reference, provider, &args.fetch, session)?;
     let request = request(name, args, &settings, scheme, image)?;
     let host = Host::detect();
     if request.wish.memory_mib.is_none() && host.resources.clamps_default_memory() {
@@ -147,18 +147,6 @@ fn request(
     })
 }
 
-/// The image of the command line, else the configured one, else the stable stream of Fedora CoreOS.
-fn reference(args: &InitArgs, settings: &Settings) -> Result<Reference, CommandError> {
-    let flag = args.image.as_ref().or(args.image_path.as_ref()).cloned();
-    let configured = settings.image.as_ref().map(|image| &image.value);
-    let text = flag.or_else(|| configured.map(OsString::from));
-    image::reference(text.as_deref()).map_err(|error| {
-        let text = text.unwrap_or_default();
-        let blame = settings.blame_image(&text.to_string_lossy());
-        CommandError::from(error).with_hints(blame)
-    })
-}
-
 /// An error of `init`, with the file that set the value it is about.
 fn explain(error: InitError, settings: &Settings) -> CommandError {
     let blame = match &error {
@@ -181,6 +169,7 @@ impl InitReporter for Reporter<'_> {
             InitProgress::Image { description } => self.printer.stdout(&texts::image(&description)),
             InitProgress::Fetching(progress) => self.bar.fetch(progress),
             InitProgress::Notice(text) => self.bar.warn(&text),
+            InitProgress::Done(text) => self.bar.tell(&text),
             InitProgress::Copying { done, total } => self.bar.copy(done, total),
             InitProgress::Completing => {}
         }

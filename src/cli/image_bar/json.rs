@@ -2,9 +2,9 @@
 //!
 //! | `step` | what else |
 //! |---|---|
-//! | `downloading`, `waiting`, `unpacking`, `copying` | `done` and, where it is known, `total`, in bytes |
+//! | `downloading`, `waiting`, `unpacking`, `copying`, `verifying` | `done` and, where it is known, `total`, in bytes |
 //! | `retrying` | `pause_ms`: when it is tried again, in milliseconds; `why` |
-//! | `warning` | `text` |
+//! | `warning`, `note` | `text` |
 //!
 //! A program passes over a step and a key that it does not know.
 
@@ -25,8 +25,10 @@ enum Line<'a> {
     Waiting(Amount),
     Unpacking(Amount),
     Copying(Amount),
+    Verifying(Amount),
     Retrying { pause_ms: u128, why: &'a str },
     Warning { text: &'a str },
+    Note { text: &'a str },
 }
 
 #[derive(Serialize)]
@@ -58,6 +60,7 @@ impl JsonLines {
             Step::Waiting => Line::Waiting(amount),
             Step::Unpacking => Line::Unpacking(amount),
             Step::Copying => Line::Copying(amount),
+            Step::Verifying => Line::Verifying(amount),
         }))
     }
 }
@@ -71,6 +74,11 @@ pub(super) fn retrying(pause: Duration, why: &str) -> String {
 /// The line of something the user should know.
 pub(super) fn warning(warning: &str) -> String {
     text(&Line::Warning { text: warning })
+}
+
+/// The line of something that was done besides.
+pub(super) fn note(note: &str) -> String {
+    text(&Line::Note { text: note })
 }
 
 fn text(line: &Line<'_>) -> String {

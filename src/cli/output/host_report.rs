@@ -16,6 +16,8 @@ pub struct HostReport {
     pub os: &'static str,
     /// The machine that runs or starts, else the default one.
     pub current_machine: String,
+    /// The image of new machines; podman has no such field.
+    pub default_image: String,
     /// The machine that the default connection leads to.
     pub default_machine: String,
     /// Where events are written.
@@ -42,6 +44,7 @@ impl HostReport {
             vec![
                 Field::new("Arch", self.arch),
                 Field::new("CurrentMachine", self.current_machine.clone()),
+                Field::new("DefaultImage", self.default_image.clone()),
                 Field::new("DefaultMachine", self.default_machine.clone()),
                 Field::new("EventsDir", self.events_dir.clone()),
                 Field::new("MachineConfigDir", self.config_dir.clone()),

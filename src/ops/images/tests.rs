@@ -19,7 +19,7 @@ impl FetchReporter for Silent {
 }
 
 /// Puts a disk into the cache by way of a server that answers once.
-async fn put(cache: &Cache, mark: u8) -> CachedImage {
+pub(crate) async fn put(cache: &Cache, mark: u8) -> CachedImage {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
@@ -46,6 +46,7 @@ async fn put(cache: &Cache, mark: u8) -> CachedImage {
         signature: None,
         offer: None,
         title: None,
+        release: None,
         bytes: None,
         authorization: None,
         client: None,
@@ -56,7 +57,7 @@ async fn put(cache: &Cache, mark: u8) -> CachedImage {
     fetched.image
 }
 
-fn cache(bench: &Bench) -> Cache {
+pub(crate) fn cache(bench: &Bench) -> Cache {
     Cache::at(bench.root.path().join("images"))
 }
 
@@ -182,4 +183,41 @@ async fn downloads_that_were_broken_off_go() {
     assert_eq!(pruned.count, 1);
     assert!(pruned.bytes > 0);
     assert_eq!(fs_err::read_dir(&downloads).unwrap().count(), 0);
+}
+
+pub(crate) struct Unheard;
+
+impl Reporter for Unheard {
+    fn copying(&self, _done: u64, _total: u64) {}
+}
+
+#[tokio::test]
+async fn images_are_read_again_and_what_lies_over_a_damaged_one_is_named() {
+    let bench = Bench::new();
+    let cache = cache(&bench);
+    let (good, bad) = (put(&cache, 1).await, put(&cache, 2).await);
+    machine(&bench, &bad);
+    let disk = bad.disk();
+    let mut bytes = fs_err::read(&disk).unwrap();
+    bytes[4095] ^= 1;
+    fs_err::remove_file(&disk).unwrap();
+    fs_err::write(&disk, bytes).unwrap();
+    let mut seen = Vec::new();
+    let found = |image: &VerifiedImage| seen.push(image.image.checksum.clone());
+    let verified = verify(&cache, &bench.store, Which::All, &Unheard, found);
+    let verified = verified.await.unwrap();
+    let ids = [bad.checksum().to_string(), good.checksum().to_string()];
+    assert_eq!(seen, ids);
+    assert!(matches!(verified[0].verdict, Verdict::Damaged(_)));
+    assert!(matches!(verified[1].verdict, Verdict::Good));
+    let hints = repairs([&verified[0].image]);
+    assert!(hints[0].contains("image rm --force"), "{hints:?}");
+    // Its disk is a copy.
+    assert_eq!((hints.len(), verified[0].image.sharing.len()), (1, 0));
+    let names = [good.checksum().to_string(), good.checksum().hex()];
+    let one = verify(&cache, &bench.store, Which::Named(&names), &Unheard, |_| {});
+    assert_eq!(one.await.unwrap().len(), 1);
+    let none = ["nothing".to_owned()];
+    let none = verify(&cache, &bench.store, Which::Named(&none), &Unheard, |_| {});
+    assert!(matches!(none.await, Err(ImagesError::Unknown(_))));
 }

@@ -37,6 +37,7 @@ fn request(image: &Path) -> InitRequest {
             provider: ProviderKind::Qemu,
             checksum: None,
             insecure: false,
+            lock: None,
             sources: ImageSources::default(),
         },
         wish: Wish::default(),

@@ -1,5 +1,7 @@
 //! Images from the network, as a user has them: over TLS, from a stream's mirror, from a real registry.
 
+mod kept;
+mod publisher;
 mod registry;
 mod web;
 
@@ -7,8 +9,9 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 
+use self::publisher::Publisher;
 use self::web::{Files, Web, authority};
-use crate::support::command::{clean, eventually, run};
+use crate::support::command::{eventually, run};
 use crate::support::home::{BOOT, Home, SOON};
 use crate::support::stage::Stage;
 use crate::support::trial;
@@ -24,6 +27,12 @@ pub(crate) fn trials() -> Vec<Trial> {
             signed_stream,
         ),
         trial("images::an_artifact_of_a_registry", registry::artifact),
+        trial("images::a_damaged_image_is_found", kept::verified),
+        trial(
+            "images::a_bundle_goes_to_a_home_without_a_network",
+            kept::carried,
+        ),
+        trial("images::a_pinned_image_stays", kept::pinned),
     ]
 }
 
@@ -128,65 +137,8 @@ fn killed_resumed_boots() {
 fn signed_stream() {
     let mut home = Home::new("stream");
     let disk = small_disk(1);
-    let gpg = |arguments: &[&str]| {
-        let mut command = clean(std::path::Path::new("gpg"), home.path());
-        command.args([
-            "--batch",
-            "--quiet",
-            "--passphrase",
-            "",
-            "--pinentry-mode",
-            "loopback",
-        ]);
-        run(
-            command
-                .env("GNUPGHOME", home.path().join("g"))
-                .args(arguments),
-            &disk,
-            SOON,
-        )
-    };
-    let made = fs_err::create_dir(home.path().join("g"));
-    made.expect("it can be made");
-    gpg(&[
-        "--quick-generate-key",
-        "Me <me@example.com>",
-        "ed25519",
-        "sign",
-        "1y",
-    ])
-    .succeeded();
-    let signature = gpg(&["--detach-sign", "--output", "-", "-"]);
-    assert!(signature.status.success(), "{}", signature.stderr);
-    let key = gpg(&["--export", "--armor"]);
-    // Its agent ends with its directory.
-    let agent = clean(std::path::Path::new("gpgconf"), home.path())
-        .env("GNUPGHOME", home.path().join("g"))
-        .args(["--kill", "all"])
-        .status();
-    assert!(agent.expect("gpgconf is there").success());
-
-    let site = "https://builds.coreos.fedoraproject.org";
-    let path = "/prod/streams/testing/builds/44.20261101.2.0/x86_64/disk.qcow2.xz";
-    let metadata = serde_json::json!({
-        "stream": "testing",
-        "architectures": {std::env::consts::ARCH: {"artifacts": {"qemu": {
-            "release": "44.20261101.2.0",
-            "formats": {"qcow2.xz": {"disk": {
-                "location": format!("{site}{path}"),
-                "signature": format!("{site}{path}.sig"),
-                "sha256": sha256(&disk),
-            }}},
-        }}}},
-    });
-    let files = Files::from([
-        (
-            "/m/streams/testing.json".to_owned(),
-            Arc::new(metadata.to_string().into_bytes()),
-        ),
-        (format!("/m{path}"), Arc::new(disk.clone())),
-        (format!("/m{path}.sig"), Arc::new(signature.stdout)),
-    ]);
+    let publisher = Publisher::new(&home);
+    let files = Files::from_iter(publisher.stream("testing", "44.20261101.2.0", &disk));
     let mut web = Web::start(files, None, None);
     let config = format!("[image]\nmirrors = [\"{}\"]\n", web.url("/m"));
     fs_err::write(home.path().join("config.toml"), config).expect("it can be written");
@@ -202,7 +154,7 @@ fn signed_stream() {
 
     let keys = home.path().join("keys");
     fs_err::create_dir(&keys).expect("it can be made");
-    fs_err::write(keys.join("mine.asc"), &key.stdout).expect("it can be written");
+    fs_err::write(keys.join("mine.asc"), publisher.key()).expect("it can be written");
     let expected = "Image: Fedora CoreOS testing 44.20261101.2.0 (raw, 1 MiB)\n";
     let said = init("m").succeeded();
     assert!(said.starts_with(expected), "{said}");
@@ -241,5 +193,6 @@ fn signed_stream() {
     home.machine(&["image", "rm", "-f", ids().trim_end()], SOON)
         .succeeded();
     assert_eq!(ids(), "");
+    drop(publisher);
     home.dispose().expect("nothing is left");
 }

@@ -127,3 +127,47 @@ async fn two_places_of_the_same_content_are_one_image() {
         .unwrap();
     assert_eq!(checked.how, How::Cached);
 }
+
+/// As an import leaves it: known by hearsay, and without what the server would say of it.
+fn hearsay(bench: &Bench, url: &Url, image: &[u8]) -> CachedImage {
+    let checksum = checksum(image);
+    let place = bench.cache.download(Some(&checksum), "");
+    place.files().unwrap();
+    let draft = place.draft().unwrap();
+    let checks = Checks::default();
+    let made = base::make(Path::new("x"), image, &draft.disk(), checks, |_| {
+        Next::Continue
+    });
+    let made = made.unwrap();
+    draft.finish(made.format).unwrap();
+    let source = Source {
+        url: url.to_string(),
+        seen: Timestamp::now(),
+        validator: Validator::default(),
+    };
+    let record = Record::new(&made, Verified::Bundle, vec![source]);
+    bench.cache.commit(&draft, record).unwrap()
+}
+
+#[tokio::test]
+async fn hearsay_serves_where_nobody_can_be_asked_and_gives_way_elsewhere() {
+    let (bench, served) = (Bench::new(), Served::new(image()));
+    let file = served.clone();
+    let server = serve(move |request, _| file.reply(request)).await;
+    let url = server.url("/x");
+    hearsay(&bench, &url, &served.content);
+    let fetched = bench.fetch(&checked(url.clone(), &served.content)).await;
+    let fetched = fetched.unwrap();
+    assert_eq!(fetched.how, How::Downloaded);
+    assert_eq!(fetched.image.verified(), Verified::Checksum);
+    assert_eq!(bench.cache.list().len(), 1);
+
+    let bench = Bench::new();
+    let there = hearsay(&bench, &url, &served.content);
+    drop(server);
+    for download in [checked(url.clone(), &served.content), insecure(url)] {
+        let fetched = bench.fetch(&download).await.unwrap();
+        assert!(matches!(fetched.how, How::Offline { .. }));
+        assert_eq!(fetched.image, there);
+    }
+}

@@ -10,8 +10,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::streams::STREAMS_SITE;
 
+const STREAMS_SITE: &str = "https://builds.coreos.fedoraproject.org";
 const IMAGE: &str = "/prod/streams/stable/builds/44.20261101.3.0/x86_64/disk.qcow2.xz";
 
 struct Publisher(SignedSecretKey);
@@ -83,6 +83,8 @@ fn request(server: &Server, publisher: &Publisher) -> StreamRequest {
         architecture: "x86_64".to_owned(),
         platform: "qemu".to_owned(),
         formats: vec!["qcow2.xz".to_owned()],
+        expected: None,
+        site: STREAMS_SITE.to_owned(),
         mirrors: vec![server.url("/")],
         keys: publisher.keys(),
         insecure: false,
@@ -208,4 +210,29 @@ async fn a_mirror_is_asked_before_the_origin() {
     // Another site's files are on no mirror.
     let places = request.places("https://example.com/x").unwrap();
     assert_eq!(places.len(), 1);
+}
+
+#[tokio::test]
+async fn another_image_than_the_expected_one_is_refused_before_it_comes() {
+    let (bench, publisher) = (Bench::new(), Publisher::new(1));
+    let server = mirror(&honest(&publisher)).await;
+    let mut request = request(&server, &publisher);
+    request.expected = Some(checksum(b"other"));
+    let reporter = Quiet::default();
+    let error = fetch_stream(&bench.cache, &request, &reporter)
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("Image `stable` is another one: expected sha256:")
+            && text.ends_with(", which is 44.20261101.3.0"),
+        "{text}"
+    );
+    assert!(server.asked().iter().all(|asked| asked.target != IMAGE));
+
+    request.expected = Some(checksum(&image()));
+    let fetched = fetch_stream(&bench.cache, &request, &reporter)
+        .await
+        .unwrap();
+    assert_eq!(fetched.image.release(), Some("44.20261101.3.0"));
 }

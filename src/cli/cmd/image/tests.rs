@@ -7,7 +7,7 @@ fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn images() -> Vec<ListedImage> {
+pub(super) fn images() -> Vec<ListedImage> {
     vec![ListedImage {
         id: "6606273ddce1".to_owned(),
         checksum: "sha256:6606273ddce1fffd6b0ed49643233bd20c20edfa9f014af66e069ea2ba16ad0b"
@@ -18,6 +18,7 @@ fn images() -> Vec<ListedImage> {
         used: time("2026-06-11T07:30:12Z"),
         bytes: 3 << 29,
         machines: vec![name("dev"), name("vm")],
+        sharing: vec![name("vm")],
     }]
 }
 
