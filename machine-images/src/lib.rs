@@ -53,7 +53,7 @@ pub use progress::Reporter;
 pub use recognise::{DiskFormat, Image, ImageKind, inspect, recognise, recognise_layer};
 pub use reference::{Reference, ReferenceError};
 pub use reqwest::Url;
-pub use unpack::{Fault, Packing};
+pub use unpack::{ArchiveFault, EntryName, Fault, Packing};
 
 /// Larger disks are refused: no file system that a guest would put on one takes a bigger file,
 /// and such a number in an image's header is an error or an attack.
