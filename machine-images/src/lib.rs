@@ -11,6 +11,7 @@
 mod base;
 mod cache;
 mod checksum;
+mod checksum_file;
 mod copy;
 mod disk;
 mod error;

@@ -17,7 +17,7 @@ pub enum Verified {
     Signature,
     /// They have the checksum that was asked for.
     Checksum,
-    /// They came from a server with a valid certificate, and that is all.
+    /// They came from a server with a valid certificate, and that is all; a checksum that lay beside them is from there, too.
     Tls,
     /// Nobody knows: the user said so.
     No,
@@ -42,7 +42,7 @@ pub(crate) struct Record {
     pub(crate) checksum: Checksum,
     /// The length of the file as it came.
     pub(crate) bytes: u64,
-    /// How it was packed, if it was: `xz`, `zstd`, `gzip`, `bzip2`.
+    /// How it was packed, if it was: `xz`, `zstd`, `gzip`, `bzip2`, `zip`, `tar`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) packing: Option<String>,
     /// The name of the disk's file, which says how it is stored.

@@ -3,6 +3,7 @@
 //! | `step` | what else |
 //! |---|---|
 //! | `downloading`, `waiting`, `unpacking`, `copying` | `done` and, where it is known, `total`, in bytes |
+//! | `described` | `by`: the URL of the file whose checksum the image is compared with |
 //! | `retrying` | `pause_ms`: when it is tried again, in milliseconds; `why` |
 //! | `warning` | `text` |
 //!
@@ -25,6 +26,7 @@ enum Line<'a> {
     Waiting(Amount),
     Unpacking(Amount),
     Copying(Amount),
+    Described { by: &'a str },
     Retrying { pause_ms: u128, why: &'a str },
     Warning { text: &'a str },
 }
@@ -60,6 +62,11 @@ impl JsonLines {
             Step::Copying => Line::Copying(amount),
         }))
     }
+}
+
+/// The line that names a file with the checksum.
+pub(super) fn described(by: &str) -> String {
+    text(&Line::Described { by })
 }
 
 /// The line of a failure that is not the last word.

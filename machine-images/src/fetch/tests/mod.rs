@@ -1,5 +1,6 @@
 //! Downloads from a server that behaves, from servers that do not, and over connections that break.
 
+mod beside;
 mod breaks;
 mod refusals;
 mod reuse;
