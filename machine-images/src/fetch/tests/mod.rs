@@ -6,6 +6,7 @@ mod refusals;
 mod reuse;
 mod served;
 mod streams;
+mod tokens;
 
 use std::sync::Mutex;
 
