@@ -184,6 +184,64 @@ async fn an_image_that_grows_without_end_is_stopped() {
 }
 
 #[tokio::test]
+async fn an_archive_that_does_not_say_how_large_its_file_is_is_stopped_as_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let raw = fs_err::read(raw_disk(&directory, 64)).unwrap();
+    let image = directory.path().join("packed.bin");
+    fs_err::write(&image, crate::unpack::to_a_pipe(&raw)).unwrap();
+    let disk = directory.path().join("disk");
+    for (at_most, fits) in [(63 << 20, false), (64 << 20, true)] {
+        let terms = Terms {
+            at_most,
+            ..terms(None)
+        };
+        let prepared = prepare_on(&terms, &image, &disk, &Recorder::new()).await;
+        match prepared {
+            Ok(prepared) => assert!(fits && prepared.virtual_bytes == 64 << 20),
+            Err(error) => assert!(
+                !fits && matches!(error, ImageError::TooMuch { .. }),
+                "{error:?}"
+            ),
+        }
+    }
+}
+
+/// As Fedora CoreOS has it for Hyper-V.
+#[tokio::test]
+async fn a_vhdx_in_a_zip_is_named_with_the_way_to_a_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("fedora-coreos.vhdx.zip");
+    // The signature of MS-VHDX, 2.2.1, and its creator.
+    let mut vhdx = b"vhdxfileM\0i\0c\0".to_vec();
+    vhdx.resize(1 << 20, 0);
+    fs_err::write(&image, pack(Packing::Zip, &vhdx)).unwrap();
+    let disk = directory.path().join("disk");
+    let error = prepare(&image, &disk, 0, &Recorder::new())
+        .await
+        .unwrap_err();
+    let inner = directory.path().join("fedora-coreos.vhdx");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(
+        cause,
+        format!(
+            "Image `{}` is in the format VHDX, which is not supported",
+            inner.display()
+        )
+    );
+    assert_eq!(
+        error.hints(),
+        [
+            format!("unpack it first: unzip {}", image.display()),
+            format!(
+                "convert it first: qemu-img convert -f vhdx -O qcow2 {} {}",
+                inner.display(),
+                directory.path().join("fedora-coreos.qcow2").display()
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn an_archive_in_a_compressed_file_is_a_disk() {
     let directory = tempfile::tempdir().unwrap();
     let raw = raw_disk(&directory, 16);

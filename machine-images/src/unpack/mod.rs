@@ -99,6 +99,8 @@ impl Packing {
 #[cfg(test)]
 #[path = "tests.rs"]
 pub(crate) mod tests;
+#[cfg(test)]
+pub(crate) use zip::tests::to_a_pipe;
 
 #[cfg(test)]
 mod archive_tests;

@@ -137,6 +137,15 @@ pub(in super::super) fn of_one(content: &[u8]) -> Vec<u8> {
     PLAIN.archive(content)
 }
 
+/// As it is written to a pipe: how large the file is stands behind it.
+pub(crate) fn to_a_pipe(content: &[u8]) -> Vec<u8> {
+    let writer = Writer {
+        after: Some((false, true)),
+        ..PLAIN
+    };
+    writer.archive(content)
+}
+
 fn unzip(archive: &[u8]) -> Result<Vec<u8>, Fault> {
     unpack(Packing::Zip, archive, 1 << 20, 1 << 16)
 }
