@@ -13,7 +13,7 @@ use crate::copy::{CHUNK, FillError, Next, pour};
 use crate::error::ImageError;
 use crate::openpgp::{Signer, Verifier};
 use crate::recognise::{self, DiskFormat, ImageKind};
-use crate::unpack::{Packing, UnpackError, Unpacker};
+use crate::unpack::{Content, Packing, UnpackError};
 use crate::{UNPACKED_LIMIT, platform};
 
 /// What was made of a stream.
@@ -63,14 +63,9 @@ pub(crate) fn make(
         verifier: checks.signature,
         count: 0,
     };
-    let mut head = Vec::new();
-    stream
-        .by_ref()
-        .take(Packing::MAGIC_BYTES as u64)
-        .read_to_end(&mut head)
-        .map_err(|source| recognise::unreadable(name, source))?;
-    let packing = Packing::of(&head);
-    let mut content = Content::of(packing, io::Cursor::new(head).chain(&mut stream));
+    let content = Content::open(&mut stream, CHUNK, threads(), UNPACKED_LIMIT);
+    let mut content = content.map_err(|error| refusal(name, None, error))?;
+    let packing = content.packing();
     let mut target = platform::create_private(disk).map_err(|source| failed(disk, None, source))?;
 
     // What is not packed is digested as the stream.
@@ -160,40 +155,6 @@ enum Stop {
     NoImage(ImageError),
 }
 
-/// The content of a stream that may be packed.
-enum Content<R> {
-    Packed(Unpacker<R>),
-    Plain(R),
-}
-
-impl<R: Read> Content<R> {
-    fn of(packing: Option<Packing>, stream: R) -> Self {
-        match packing {
-            Some(packing) => Self::Packed(Unpacker::new(packing, stream, CHUNK, threads())),
-            None => Self::Plain(stream),
-        }
-    }
-
-    /// Fills the buffer as far as there is content.
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, UnpackError> {
-        match self {
-            Self::Packed(unpacker) => unpacker.fill(buffer),
-            Self::Plain(stream) => {
-                let mut filled = 0;
-                while filled < buffer.len() {
-                    match stream.read(&mut buffer[filled..]) {
-                        Ok(0) => break,
-                        Ok(count) => filled += count,
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) => return Err(UnpackError::Read(error)),
-                    }
-                }
-                Ok(filled)
-            }
-        }
-    }
-}
-
 /// As many as the host has processors.
 fn threads() -> u32 {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -231,7 +192,7 @@ fn refusal(name: &Path, packing: Option<Packing>, error: UnpackError) -> ImageEr
         (Some(packing), error) => recognise::unpack_error(name, packing, error),
         (None, UnpackError::Read(source)) => recognise::unreadable(name, source),
         // Nothing was unpacked that could be wrong.
-        (None, UnpackError::Fault(_)) => ImageError::NotAnImage {
+        (None, UnpackError::Fault(_) | UnpackError::TooMuch(_)) => ImageError::NotAnImage {
             path: name.to_owned(),
         },
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::checksum::Checksum;
 use crate::openpgp::SignatureError;
-use crate::unpack::{Fault, Packing};
+use crate::unpack::{ArchiveFault, Fault, Packing};
 
 /// What went wrong with an image or with the disk made from it.
 #[derive(Debug, thiserror::Error)]
@@ -215,6 +215,24 @@ impl ImageError {
                 fault: Fault::Memory,
                 packing,
             } => vec![unpack_first(path, *packing)],
+            Self::Unpack {
+                path,
+                fault: Fault::Archive(fault),
+                packing,
+            } => vec![match fault {
+                ArchiveFault::RootFileSystem(_) => "such a file is for WSL or for containers; a machine boots from the \
+                                                    image of a disk, such as `stable` or one for QEMU"
+                    .to_owned(),
+                // A tar archive may be in a file that is compressed, which its program unpacks as well.
+                _ => format!(
+                    "unpack it with `{}`, and name the image of a disk that was in it: {}",
+                    match packing {
+                        Packing::Zip => packing.program(),
+                        _ => Packing::Tar.program(),
+                    },
+                    path.display()
+                ),
+            }],
             Self::Unpack { .. } => {
                 vec!["get the file again, and compare its checksum with the publisher's".to_owned()]
             }

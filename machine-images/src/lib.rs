@@ -14,6 +14,7 @@ pub mod bundle;
 mod cache;
 mod catalog;
 mod checksum;
+mod checksum_file;
 mod copy;
 mod disk;
 mod error;
@@ -59,7 +60,7 @@ pub use progress::Reporter;
 pub use recognise::{DiskFormat, Image, ImageKind, inspect, recognise, recognise_layer};
 pub use reference::{Reference, ReferenceError};
 pub use reqwest::Url;
-pub use unpack::{Fault, Packing};
+pub use unpack::{ArchiveFault, EntryName, Fault, Packing};
 
 /// Larger disks are refused: no file system that a guest would put on one takes a bigger file,
 /// and such a number in an image's header is an error or an attack.

@@ -14,7 +14,7 @@ use crate::disk::{self, whole_sectors};
 use crate::error::ImageError;
 use crate::progress::Reporter;
 use crate::recognise::{DiskFormat, ImageKind, open, unpack_error, unreadable, written};
-use crate::unpack::{Packing, Unpacker};
+use crate::unpack::{Content, Packing};
 use crate::{UNPACKED_LIMIT, platform};
 
 /// A disk that is complete and safe on the host's disk.
@@ -294,16 +294,23 @@ impl Preparation {
         let image = Digesting::new(image, self.is_checked());
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = u32::try_from(threads).unwrap_or(u32::MAX);
-        let unpacker = std::cell::RefCell::new(Unpacker::new(packing, image, CHUNK, threads));
+        let failed = |error| unpack_error(&self.source, packing, error);
+        let content = Content::open(image, CHUNK, threads, limit).map_err(failed)?;
+        if content.packing() != Some(packing) {
+            return Err(ImageError::Changed {
+                path: self.source.clone(),
+            });
+        }
+        let content = std::cell::RefCell::new(content);
         let poured = pour(
             &mut target,
             limit,
-            |buffer| unpacker.borrow_mut().fill(buffer),
-            |_| self.report(unpacker.borrow().consumed(), length),
+            |buffer| content.borrow_mut().fill(buffer),
+            |_| self.report(content.borrow().consumed(), length),
         );
-        let unpacker = unpacker.into_inner();
+        let content = content.into_inner();
         let bytes = poured.map_err(|error| match error {
-            FillError::Fill(error) => unpack_error(&self.source, packing, error),
+            FillError::Fill(error) => failed(error),
             FillError::Write(source) => {
                 let written = target
                     .metadata()
@@ -316,7 +323,7 @@ impl Preparation {
             },
             FillError::Cancelled => self.cancelled(),
         })?;
-        self.check(unpacker.into_source())?;
+        self.check(content.into_source())?;
         target
             .set_len(bytes)
             .map_err(|source| self.write_error(bytes, source))?;

@@ -7,7 +7,7 @@ use fs_err::File;
 
 use crate::error::ImageError;
 use crate::qcow2::{self, HeaderFault};
-use crate::unpack::{Packing, UnpackError, Unpacker};
+use crate::unpack::{Content, Declared, Packing, UnpackError};
 use crate::{MAX_DISK_BYTES, platform};
 
 /// What is read of a packed file at once for a look into it.
@@ -43,7 +43,7 @@ pub struct Image {
     pub packing: Option<Packing>,
     /// How the disk in it is stored; `None` for an empty image.
     pub format: Option<DiskFormat>,
-    /// The size of that disk, as the guest sees it. A raw disk that is packed does not tell.
+    /// The size of that disk, as the guest sees it. A raw disk that is packed does not tell, unless it is in an archive.
     pub virtual_bytes: Option<u64>,
 }
 
@@ -109,17 +109,21 @@ impl Image {
 fn look_into(path: &Path, file: &mut File, packing: Packing) -> Result<Image, ImageError> {
     file.seek(SeekFrom::Start(0))
         .map_err(|source| unreadable(path, source))?;
-    let mut unpacker = Unpacker::new(packing, file, PEEK_BUFFER, 1);
+    let failed = |error| unpack_error(path, packing, error);
+    let mut content = Content::open(file, PEEK_BUFFER, 1, MAX_DISK_BYTES).map_err(failed)?;
     let mut head = vec![0; qcow2::HEADER_BYTES];
-    let filled = unpacker.fill(&mut head);
-    let filled = filled.map_err(|error| unpack_error(path, packing, error))?;
+    let filled = content.fill(&mut head).map_err(failed)?;
     let whole = (filled < head.len()).then_some(filled as u64);
     let kind = beginning(path, Some(packing), &head[..filled], whole)?;
     let image = Image::plain(kind);
-    let known = whole.is_some() || image.format == Some(DiskFormat::Qcow2);
+    let virtual_bytes = match (whole, content.declared(), image.format) {
+        (Some(_), ..) | (.., Some(DiskFormat::Qcow2)) => image.virtual_bytes,
+        (None, Some(Declared::Exactly(bytes)), _) => Some(bytes),
+        _ => None,
+    };
     Ok(Image {
         packing: Some(packing),
-        virtual_bytes: image.virtual_bytes.filter(|_| known),
+        virtual_bytes,
         ..image
     })
 }
@@ -182,6 +186,10 @@ pub(crate) fn unpack_error(path: &Path, packing: Packing, error: UnpackError) ->
             path: path.to_owned(),
             packing,
             fault,
+        },
+        UnpackError::TooMuch(limit) => ImageError::TooMuch {
+            path: path.to_owned(),
+            limit,
         },
     }
 }
@@ -248,12 +256,10 @@ impl Sample {
     }
 }
 
-/// Archives, and compressed files that are not unpacked here: offset, magic number, name, program that unpacks.
+/// Packed files that are not unpacked here: offset, magic number, name, program that unpacks.
 const PACKED: &[(usize, &[u8], &str, &str)] = &[
     (0, b"\x04\x22\x4d\x18", "lz4", "lz4 -dk"),
-    (0, b"PK\x03\x04", "zip", "unzip"),
     (0, b"7z\xbc\xaf\x27\x1c", "7z", "7z x"),
-    (257, b"ustar", "tar", "tar -xf"),
 ];
 
 /// Images of other kinds: offset, magic number, name, name for `qemu-img`. An ISO image can

@@ -54,13 +54,15 @@ fn other_files_are_no_image() {
 #[test]
 fn packed_images_are_named_with_what_unpacks_them() {
     let unpacked_here = Packing::ALL.map(|packing| {
-        let magic: &[u8] = match packing {
-            Packing::Xz => b"\xfd7zXZ\0",
-            Packing::Zstd => b"\x28\xb5\x2f\xfd",
-            Packing::Gzip => b"\x1f\x8b\x08",
-            Packing::Bzip2 => b"BZh9",
+        let (at, magic): (_, &[u8]) = match packing {
+            Packing::Xz => (0, b"\xfd7zXZ\0"),
+            Packing::Zstd => (0, b"\x28\xb5\x2f\xfd"),
+            Packing::Gzip => (0, b"\x1f\x8b\x08"),
+            Packing::Bzip2 => (0, b"BZh9"),
+            Packing::Zip => (0, b"PK\x03\x04"),
+            Packing::Tar => (257, b"ustar"),
         };
-        (0, magic, packing.name(), packing.program())
+        (at, magic, packing.name(), packing.program())
     });
     for &(at, magic, name, program) in PACKED.iter().chain(&unpacked_here) {
         let file = file(4096, at as u64, magic);

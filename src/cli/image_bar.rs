@@ -89,6 +89,13 @@ impl ImageBar {
                 self.update(Step::Downloading, done, total);
             }
             FetchProgress::Waiting { done } => self.update(Step::Waiting, done, None),
+            FetchProgress::Described { by } => {
+                if self.json.is_some() {
+                    self.printer.stderr(&json::described(&by));
+                    return;
+                }
+                self.say(&format!("The image's checksum is compared with `{by}`\n"));
+            }
             FetchProgress::Unpacking => self.update(Step::Unpacking, 0, None),
             FetchProgress::Retrying { pause, why } => {
                 if self.json.is_some() {
@@ -204,6 +211,9 @@ mod tests {
             &Interrupt::default(),
             form,
         );
+        bar.fetch(FetchProgress::Described {
+            by: "https://h/CHECKSUM".to_owned(),
+        });
         let downloading = |done| FetchProgress::Downloading {
             done,
             total: Some(9),
@@ -228,7 +238,8 @@ mod tests {
     fn a_line_for_each_step_without_a_terminal() {
         assert_eq!(
             lines(Verbosity::Normal, ProgressForm::Auto),
-            "Downloading image\nthe connection breaks; trying again in 0.5 s\nUnpacking image\n\
+            "The image's checksum is compared with `https://h/CHECKSUM`\nDownloading image\n\
+             the connection breaks; trying again in 0.5 s\nUnpacking image\n\
              Warning: nobody can be asked\nit is pinned\n"
         );
     }
@@ -238,7 +249,8 @@ mod tests {
         let lines = lines(Verbosity::Normal, ProgressForm::Json);
         assert_eq!(
             lines,
-            "{\"step\":\"downloading\",\"done\":1,\"total\":9}\n\
+            "{\"step\":\"described\",\"by\":\"https://h/CHECKSUM\"}\n\
+             {\"step\":\"downloading\",\"done\":1,\"total\":9}\n\
              {\"step\":\"retrying\",\"pause_ms\":500,\"why\":\"the connection breaks\"}\n\
              {\"step\":\"downloading\",\"done\":9,\"total\":9}\n\
              {\"step\":\"unpacking\",\"done\":0}\n\

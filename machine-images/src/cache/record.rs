@@ -17,7 +17,7 @@ pub enum Verified {
     Signature,
     /// They have the checksum that was asked for.
     Checksum,
-    /// They came from a server with a valid certificate, and that is all.
+    /// They came from a server with a valid certificate, and that is all; a checksum that lay beside them is from there, too.
     Tls,
     /// They came in a [bundle](crate::bundle), which says that they were checked elsewhere.
     Bundle,
@@ -44,7 +44,7 @@ pub(crate) struct Record {
     pub(crate) checksum: Checksum,
     /// The length of the file as it came.
     pub(crate) bytes: u64,
-    /// How it was packed, if it was: `xz`, `zstd`, `gzip`, `bzip2`.
+    /// How it was packed, if it was: `xz`, `zstd`, `gzip`, `bzip2`, `zip`, `tar`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) packing: Option<String>,
     /// The SHA-256 of the disk's file as it was made, holes as zeroes. Not in format 1.0.

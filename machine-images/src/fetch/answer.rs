@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
 use serde::{Deserialize, Serialize};
@@ -125,9 +126,23 @@ fn rest(headers: &HeaderMap, known: &Known) -> Answer {
 }
 
 fn later(headers: &HeaderMap) -> Answer {
-    // The other form, a date, is passed over: the clocks of two hosts need not agree.
-    let pause = number(headers, &header::RETRY_AFTER).map(Duration::from_secs);
-    Answer::Later { pause }
+    let seconds = number(headers, &header::RETRY_AFTER);
+    let pause = seconds.map(Duration::from_secs);
+    Answer::Later {
+        pause: pause.or_else(|| until_date(headers)),
+    }
+}
+
+/// The pause where `Retry-After` is a date. It is counted from the answer's own date, for the clocks of two hosts need not
+/// agree. Only the preferred form of dates is read (RFC 9110, section 5.6.7), which is one of mail.
+fn until_date(headers: &HeaderMap) -> Option<Duration> {
+    let date = |name| {
+        let text = headers.get(name)?.to_str().ok()?;
+        DateTimeParser::new().parse_timestamp(text).ok()
+    };
+    let pause = date(header::RETRY_AFTER)?.duration_since(date(header::DATE)?);
+    // A date that has passed: at once.
+    Some(Duration::try_from(pause).unwrap_or_default())
 }
 
 fn number(headers: &HeaderMap, name: &header::HeaderName) -> Option<u64> {

@@ -96,8 +96,24 @@ fn what_may_be_better_later_is_told_from_a_refusal() {
         answer(503, &[("retry-after", "7")], 0),
         Answer::Later { pause }
     );
-    let date = [("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")];
-    assert_eq!(answer(503, &date, 0), Answer::Later { pause: None });
+    // A date counts from the answer's own, and says nothing without it.
+    let asked = ("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT");
+    let pause_of = |headers: &[(&'static str, &str)]| match answer(503, headers, 0) {
+        Answer::Later { pause } => pause.map(|pause| pause.as_secs()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(pause_of(&[asked]), None);
+    for (now, seconds) in [
+        ("Fri, 31 Dec 1999 23:59:50 GMT", Some(9)),
+        ("Thu, 30 Dec 1999 23:59:59 GMT", Some(86_400)),
+        ("Sat, 01 Jan 2000 00:00:00 GMT", Some(0)),
+        ("today", None),
+    ] {
+        assert_eq!(pause_of(&[asked, ("date", now)]), seconds, "{now}");
+    }
+    let wrong = ("retry-after", "Fri, 99 Dec 1999 23:59:59 GMT");
+    let now = ("date", "Fri, 31 Dec 1999 23:59:50 GMT");
+    assert_eq!(pause_of(&[wrong, now]), None);
     for status in [400, 401, 403, 404, 410, 501] {
         assert_eq!(answer(status, &[], 0), Answer::Refused, "{status}");
     }

@@ -1,13 +1,16 @@
 //! A disk artifact of a registry: what its tag names today, and then its one layer.
 
-use reqwest::Url;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use reqwest::{StatusCode, Url};
 
 use super::{
-    Cache, CachedImage, Download, FetchError, FetchReporter, Fetched, How, error, fetch,
-    refuse_other,
+    Cache, CachedImage, Download, FetchError, FetchProgress, FetchReporter, Fetched, How, error,
+    fetch, refuse_other,
 };
 use crate::checksum::Checksum;
-use crate::oci::{self, Access, Wanted};
+use crate::oci::{self, Access, DiskLayer, Wanted};
 
 /// The disk that is wanted of an artifact.
 #[derive(Clone, Debug)]
@@ -52,14 +55,17 @@ pub async fn fetch_artifact(
         disktype: &request.disktype,
         architecture: &request.architecture,
     };
-    let resolved = tokio::select! {
-        biased;
-        resolved = oci::resolve(&request.reference, &wanted, &request.access) => resolved,
-        () = reporter.stopped() => {
-            return Err(FetchError::Cancelled { url: format!("docker://{}", request.reference) });
+    let resolve = async |reference: &oci::Reference| {
+        tokio::select! {
+            biased;
+            resolved = oci::resolve(reference, &wanted, &request.access) => Ok(resolved),
+            () = reporter.stopped() => Err(FetchError::Cancelled {
+                url: format!("docker://{}", request.reference),
+            }),
         }
     };
-    let layer = match resolved {
+    let resolved = resolve(&request.reference).await?;
+    let mut layer = match resolved {
         Ok(layer) => layer,
         Err(failure) if failure.is_transient() => {
             return match request.cached(cache) {
@@ -77,6 +83,35 @@ pub async fn fetch_artifact(
     let name = format!("docker://{}", request.reference);
     let found = (&layer.checksum, layer.release.as_deref());
     refuse_other(&name, request.expected, found)?;
+    let watched = Watched {
+        reporter,
+        done: AtomicU64::new(0),
+    };
+    let mut renewed_at = None;
+    loop {
+        let failure = match fetch(cache, &download(request, &layer)?, &watched).await {
+            Err(failure) if is_unauthorized(&failure) && layer.authorization.is_some() => failure,
+            fetched => return fetched,
+        };
+        // A login that leads no further will not by another try.
+        let done = watched.done.load(Ordering::Relaxed);
+        if renewed_at == Some(done) {
+            return Err(failure);
+        }
+        renewed_at = Some(done);
+        tracing::info!(done, "the registry's token has expired");
+        let pinned = layer.pinned.clone();
+        layer = resolve(&pinned).await??;
+    }
+}
+
+/// Whether the server wants another login, as where a token of a registry has expired on the way.
+fn is_unauthorized(failure: &FetchError) -> bool {
+    matches!(failure, FetchError::Status { status, .. } if *status == StatusCode::UNAUTHORIZED)
+}
+
+/// The download of an artifact's layer.
+fn download(request: &ArtifactRequest, layer: &DiskLayer) -> Result<Download, FetchError> {
     let mut urls = Vec::new();
     for text in &layer.blob_urls {
         urls.push(text.parse::<Url>().map_err(|_| FetchError::Nonsense {
@@ -84,22 +119,37 @@ pub async fn fetch_artifact(
             what: "it is no URL",
         })?);
     }
-    let numbered = layer.release.as_ref().map(|release| format!(" {release}"));
-    let download = Download {
+    let numbered = layer.release.as_ref();
+    let numbered = numbered.map_or_else(String::new, |release| format!(" {release}"));
+    Ok(Download {
         urls,
         checksum: Some(layer.checksum),
         signature: None,
         offer: Some(request.offer()),
-        title: Some(format!(
-            "docker://{}{}",
-            layer.reference,
-            numbered.unwrap_or_default()
-        )),
-        release: layer.release,
+        title: Some(format!("docker://{}{numbered}", request.reference)),
+        release: layer.release.clone(),
         bytes: Some(layer.bytes),
-        authorization: layer.authorization,
-        client: Some(layer.client),
+        authorization: layer.authorization.clone(),
+        client: Some(layer.client.clone()),
         insecure: layer.insecure,
-    };
-    fetch(cache, &download, reporter).await
+    })
+}
+
+/// Remembers how far the download was.
+struct Watched<'a> {
+    reporter: &'a dyn FetchReporter,
+    done: AtomicU64,
+}
+
+impl FetchReporter for Watched<'_> {
+    fn progress(&self, progress: FetchProgress) {
+        if let FetchProgress::Downloading { done, .. } = &progress {
+            self.done.fetch_max(*done, Ordering::Relaxed);
+        }
+        self.reporter.progress(progress);
+    }
+
+    fn stopped(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.reporter.stopped()
+    }
 }

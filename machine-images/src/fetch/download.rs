@@ -94,6 +94,11 @@ impl DetachedSignature {
 /// How far a download is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchProgress {
+    /// A file beside the image has its checksum, which is going to be compared.
+    Described {
+        /// The file's URL.
+        by: String,
+    },
     /// It is coming.
     Downloading {
         /// Bytes that are there.

@@ -81,6 +81,17 @@ pub enum FetchError {
         /// What came.
         found: u64,
     },
+    /// The file of checksums beside the image has another one.
+    #[error("Image `{url}` is not the one that `{file}` describes")]
+    Beside {
+        /// The image.
+        url: String,
+        /// The file beside it.
+        file: String,
+        /// What the file says, and what the image has.
+        #[source]
+        source: Box<ImageError>,
+    },
     /// The signature cannot be one of the image.
     #[error(transparent)]
     Signature(Box<SignatureError>),
@@ -161,6 +172,10 @@ impl FetchError {
             }
             Self::Changes { .. } => {
                 "wait until its publisher has finished, or name a release that does not change"
+            }
+            Self::Beside { .. } => {
+                "its publisher may be replacing the two of them: try again later, or say by `--checksum sha256:…` which \
+                 image you want"
             }
             Self::Length { .. } => {
                 "run the same command again, and compare the URL with the publisher's"

@@ -7,6 +7,7 @@
 
 mod answer;
 mod artifact;
+mod beside;
 mod document;
 mod download;
 mod error;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 
 pub(crate) use self::answer::Validator;
 pub use self::artifact::{ArtifactRequest, fetch_artifact};
+use self::beside::Beside;
 pub use self::download::{DetachedSignature, Download, FetchProgress, FetchReporter, Fetched, How};
 pub use self::error::FetchError;
 use self::growing::{Extent, Growing};
@@ -35,7 +37,7 @@ pub(crate) use self::part::PartFiles;
 pub use self::stream::{StreamRequest, fetch_stream};
 use self::transfer::Transfer;
 use crate::base::{self, Base, Checks};
-use crate::cache::{Cache, CachedImage, Draft, Record, Source};
+use crate::cache::{Cache, CachedImage, Draft, Record, Source, Verified};
 use crate::checksum::Checksum;
 use crate::copy::Next;
 use crate::error::ImageError;
@@ -56,6 +58,7 @@ pub async fn fetch(
         download,
         reporter,
         url,
+        beside: None,
     };
     tokio::select! {
         biased;
@@ -99,6 +102,8 @@ struct Fetching<'a> {
     reporter: &'a dyn FetchReporter,
     /// The first URL, by which the image is known.
     url: String,
+    /// The file beside the image that has its checksum, where nobody else has said it.
+    beside: Option<Url>,
 }
 
 impl Fetching<'_> {
@@ -115,6 +120,52 @@ impl Fetching<'_> {
         if let Some(fetched) = self.cached(&client).await? {
             return Ok(fetched);
         }
+        match self.look_beside(&client).await? {
+            Some(beside) => self.described(&client, beside).await,
+            None => self.acquire(&client).await,
+        }
+    }
+
+    /// The checksum beside the image, where it would say more than is known.
+    async fn look_beside(&self, client: &Client) -> Result<Option<Beside>, FetchError> {
+        match self.download.urls.first() {
+            Some(url) if !self.download.insecure && !self.download.is_vouched_for() => {
+                beside::look(client, url).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Gets the image that the file beside it describes.
+    async fn described(&self, client: &Client, beside: Beside) -> Result<Fetched, FetchError> {
+        let file = shown(&beside.file);
+        self.reporter
+            .progress(FetchProgress::Described { by: file.clone() });
+        let download = Download {
+            checksum: Some(beside.checksum),
+            ..self.download.clone()
+        };
+        let fetching = Fetching {
+            download: &download,
+            url: self.url.clone(),
+            beside: Some(beside.file),
+            ..*self
+        };
+        if let Some(fetched) = fetching.cached(client).await? {
+            return Ok(fetched);
+        }
+        fetching.acquire(client).await.map_err(|error| match error {
+            FetchError::Image(source @ ImageError::Mismatch { .. }) => FetchError::Beside {
+                url: self.name(),
+                file,
+                source: Box::new(source),
+            },
+            error => error,
+        })
+    }
+
+    /// Downloads it, or waits for another command that does.
+    async fn acquire(&self, client: &Client) -> Result<Fetched, FetchError> {
         let place = self
             .cache
             .download(self.download.checksum.as_ref(), &self.url);
@@ -124,14 +175,14 @@ impl Fetching<'_> {
         } else {
             let lock = self.wait(&files).await?;
             // What the other command has done is not done again.
-            if let Some(fetched) = self.cached(&client).await? {
+            if let Some(fetched) = self.cached(client).await? {
                 return Ok(fetched);
             }
             lock
         };
         // The lock's file stays: another command may wait for it already.
         let lock = Arc::new(lock);
-        match self.download(&client, &files, &place, &lock).await {
+        match self.download(client, &files, &place, &lock).await {
             Ok(image) => Ok(Fetched {
                 image,
                 how: How::Downloaded,
@@ -232,7 +283,7 @@ impl Fetching<'_> {
         let base = made?;
         let mut source = vec![self.source(validator.clone())];
         source.extend(self.offer(validator));
-        let mut record = Record::new(&base, self.download.verified(), source);
+        let mut record = Record::new(&base, self.verified(), source);
         record.title.clone_from(&self.download.title);
         record.release.clone_from(&self.download.release);
         let image = self.cache.commit(&draft, record);
@@ -240,6 +291,14 @@ impl Fetching<'_> {
         let discarded = part.discard().await;
         discarded.map_err(|source| self.cache_error(source))?;
         Ok(Some(image))
+    }
+
+    /// How it is known that what came is the right file.
+    fn verified(&self) -> Verified {
+        match self.beside {
+            Some(_) => Verified::Tls,
+            None => self.download.verified(),
+        }
     }
 
     async fn forget(&self, files: &PartFiles) -> Result<(), FetchError> {

@@ -58,6 +58,20 @@ async fn a_look_into_a_packed_image() {
         virtual_bytes: None,
     };
     assert_eq!(crate::inspect(&image).unwrap(), expected);
+    // An archive says how large its file is, packed once more or not.
+    let image = packed(&raw, Packing::Zip);
+    let told = crate::Image {
+        packing: Some(Packing::Zip),
+        virtual_bytes: Some(16 * MIB),
+        ..expected
+    };
+    assert_eq!(crate::inspect(&image).unwrap(), told);
+    let image = packed(&packed(&raw, Packing::Tar), Packing::Xz);
+    let told = crate::Image {
+        virtual_bytes: Some(16 * MIB),
+        ..expected
+    };
+    assert_eq!(crate::inspect(&image).unwrap(), told);
     let image = packed(&qcow2_disk(&raw, &[]), Packing::Gzip);
     let expected = crate::Image {
         packing: Some(Packing::Gzip),
@@ -145,21 +159,142 @@ async fn a_damaged_image_leaves_no_disk() {
 
 #[tokio::test]
 async fn an_image_that_grows_without_end_is_stopped() {
+    for packing in Packing::ALL {
+        let directory = tempfile::tempdir().unwrap();
+        let image = packed(&raw_disk(&directory, 64), packing);
+        let disk = directory.path().join("disk");
+        let terms = Terms {
+            at_most: 63 << 20,
+            ..terms(None)
+        };
+        let recorder = Recorder::new();
+        let error = prepare_on(&terms, &image, &disk, &recorder)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ImageError::TooMuch { limit, .. } if limit == 63 << 20),
+            "{error:?}"
+        );
+        assert_eq!(names(&directory), ["image.raw", "packed.bin"]);
+        // What says it is refused before anything is written.
+        let written = recorder.reports().len() > 1;
+        let says = matches!(packing, Packing::Zip | Packing::Tar);
+        assert_eq!(written, !says, "{packing:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_archive_that_does_not_say_how_large_its_file_is_is_stopped_as_well() {
     let directory = tempfile::tempdir().unwrap();
-    let image = packed(&raw_disk(&directory, 64), Packing::Xz);
+    let raw = fs_err::read(raw_disk(&directory, 64)).unwrap();
+    let image = directory.path().join("packed.bin");
+    fs_err::write(&image, crate::unpack::to_a_pipe(&raw)).unwrap();
     let disk = directory.path().join("disk");
-    let terms = Terms {
-        at_most: 63 << 20,
-        ..terms(None)
-    };
-    let error = prepare_on(&terms, &image, &disk, &Recorder::new())
+    for (at_most, fits) in [(63 << 20, false), (64 << 20, true)] {
+        let terms = Terms {
+            at_most,
+            ..terms(None)
+        };
+        let prepared = prepare_on(&terms, &image, &disk, &Recorder::new()).await;
+        match prepared {
+            Ok(prepared) => assert!(fits && prepared.virtual_bytes == 64 << 20),
+            Err(error) => assert!(
+                !fits && matches!(error, ImageError::TooMuch { .. }),
+                "{error:?}"
+            ),
+        }
+    }
+}
+
+/// As Fedora CoreOS has it for Hyper-V.
+#[tokio::test]
+async fn a_vhdx_in_a_zip_is_named_with_the_way_to_a_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("fedora-coreos.vhdx.zip");
+    // The signature of MS-VHDX, 2.2.1, and its creator.
+    let mut vhdx = b"vhdxfileM\0i\0c\0".to_vec();
+    vhdx.resize(1 << 20, 0);
+    fs_err::write(&image, pack(Packing::Zip, &vhdx)).unwrap();
+    let disk = directory.path().join("disk");
+    let error = prepare(&image, &disk, 0, &Recorder::new())
         .await
         .unwrap_err();
-    assert!(
-        matches!(error, ImageError::TooMuch { limit, .. } if limit == 63 << 20),
-        "{error:?}"
+    let inner = directory.path().join("fedora-coreos.vhdx");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(
+        cause,
+        format!(
+            "Image `{}` is in the format VHDX, which is not supported",
+            inner.display()
+        )
     );
-    assert_eq!(names(&directory), ["image.raw", "packed.bin"]);
+    assert_eq!(
+        error.hints(),
+        [
+            format!("unpack it first: unzip {}", image.display()),
+            format!(
+                "convert it first: qemu-img convert -f vhdx -O qcow2 {} {}",
+                inner.display(),
+                directory.path().join("fedora-coreos.qcow2").display()
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_archive_in_a_compressed_file_is_a_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let raw = raw_disk(&directory, 16);
+    for packing in [Packing::Xz, Packing::Zstd, Packing::Gzip, Packing::Bzip2] {
+        let image = packed(&packed(&raw, Packing::Tar), packing);
+        let (disk, prepared) = grown(&image, 0).await;
+        assert_eq!(prepared.virtual_bytes, 16 * MIB);
+        assert!(fs_err::read(&disk).unwrap() == fs_err::read(&raw).unwrap());
+        fs_err::remove_file(disk).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_an_archive_holds_is_named_with_a_way_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    for (archive, text, hint) in [
+        (
+            &include_bytes!("../unpack/fixtures/root.tar.xz")[..],
+            "cannot be unpacked by xz: it is a root file system, not a disk: the archive holds `./etc/`",
+            "such a file is for WSL or for containers; a machine boots from the image of a disk, such as `stable` or one \
+             for QEMU"
+                .to_owned(),
+        ),
+        (
+            include_bytes!("../unpack/fixtures/gnu-sparse.tar.xz"),
+            "cannot be unpacked by xz: the archive holds `sparse.raw`, which is a sparse file of GNU tar",
+            format!(
+                "unpack it with `tar -xf`, and name the image of a disk that was in it: {}",
+                image.display()
+            ),
+        ),
+        (
+            include_bytes!("../unpack/fixtures/info-zip-encrypted.zip"),
+            "cannot be unpacked by zip: the archive holds `disk.raw`, which is encrypted",
+            format!(
+                "unpack it with `unzip`, and name the image of a disk that was in it: {}",
+                image.display()
+            ),
+        ),
+    ] {
+        fs_err::write(&image, archive).unwrap();
+        let disk = directory.path().join("disk");
+        let error = prepare(&image, &disk, 0, &Recorder::new())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("Image `{}` {text}", image.display())
+        );
+        assert_eq!(error.hints(), [hint]);
+        assert_eq!(names(&directory), ["image"]);
+    }
 }
 
 #[tokio::test]

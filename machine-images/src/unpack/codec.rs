@@ -16,6 +16,10 @@ pub(super) enum Codec {
     Zstd(Box<ZstdDecoder<'static>>),
     Gzip(Box<Inflate>),
     Bzip2(Box<bzip2::Decompress>),
+    /// What gzip has within, without a check.
+    Deflate(Box<Inflate>),
+    /// Not packed at all: it has no end of its own.
+    Stored,
 }
 
 /// What one step has done.
@@ -61,6 +65,9 @@ impl Codec {
             }
             Packing::Gzip => Self::Gzip(Box::new(Inflate::new_gzip(15))),
             Packing::Bzip2 => Self::Bzip2(Box::new(bzip2::Decompress::new(false))),
+            // What an archive has around its content is not for this place.
+            Packing::Zip => Self::Deflate(Box::new(Inflate::new(false))),
+            Packing::Tar => Self::Stored,
         })
     }
 
@@ -93,7 +100,7 @@ impl Codec {
                     end: status.remaining == 0,
                 })
             }
-            Self::Gzip(inflate) => {
+            Self::Gzip(inflate) | Self::Deflate(inflate) => {
                 let before = (inflate.total_in(), inflate.total_out());
                 let status = inflate
                     .decompress(input, output, FlushDecompress::None)
@@ -115,8 +122,24 @@ impl Codec {
                     end: status == bzip2::Status::StreamEnd,
                 })
             }
+            Self::Stored => {
+                let count = input.len().min(output.len());
+                output[..count].copy_from_slice(&input[..count]);
+                Ok(Step {
+                    consumed: count,
+                    produced: count,
+                    end: false,
+                })
+            }
         }
     }
+}
+
+/// What a frame of zstd that begins so says that it unpacks to.
+pub(super) fn zstd_declared(head: &[u8]) -> Option<u64> {
+    // A frame for other programs unpacks to nothing.
+    let bytes = zstd::zstd_safe::get_frame_content_size(head).ok()??;
+    (bytes > 0).then_some(bytes)
 }
 
 /// How far a counter went in one step, which is no further than a buffer is long.

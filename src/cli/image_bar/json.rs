@@ -3,6 +3,7 @@
 //! | `step` | what else |
 //! |---|---|
 //! | `downloading`, `waiting`, `unpacking`, `copying`, `verifying` | `done` and, where it is known, `total`, in bytes |
+//! | `described` | `by`: the URL of the file whose checksum the image is compared with |
 //! | `retrying` | `pause_ms`: when it is tried again, in milliseconds; `why` |
 //! | `warning`, `note` | `text` |
 //!
@@ -26,6 +27,7 @@ enum Line<'a> {
     Unpacking(Amount),
     Copying(Amount),
     Verifying(Amount),
+    Described { by: &'a str },
     Retrying { pause_ms: u128, why: &'a str },
     Warning { text: &'a str },
     Note { text: &'a str },
@@ -63,6 +65,11 @@ impl JsonLines {
             Step::Verifying => Line::Verifying(amount),
         }))
     }
+}
+
+/// The line that names a file with the checksum.
+pub(super) fn described(by: &str) -> String {
+    text(&Line::Described { by })
 }
 
 /// The line of a failure that is not the last word.

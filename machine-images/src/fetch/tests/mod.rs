@@ -1,10 +1,12 @@
 //! Downloads from a server that behaves, from servers that do not, and over connections that break.
 
+mod beside;
 mod breaks;
 mod refusals;
 mod reuse;
 mod served;
 mod streams;
+mod tokens;
 
 use std::sync::Mutex;
 
