@@ -12,6 +12,7 @@ groups[run]='
 cc gcc
 make make
 git git
+curl curl
 mmdebstrap mmdebstrap
 mkfs.ext4 e2fsprogs
 mkfs.vfat dosfstools
@@ -29,7 +30,6 @@ newuidmap uidmap
 groups[test]='
 docker docker.io
 gpg gnupg
-curl curl
 ignition-validate ignition
 dpkg:busybox-static busybox-static
 ssh openssh-client
