@@ -83,7 +83,6 @@ def bench(machine, clients):
             subprocess.run([programs / "machine", *init], env=env, check=True, stdout=subprocess.DEVNULL)
             text = json.dumps(podman_machine(f"m{number}", 40000 + number, home))
             (kept / f"m{number}.json").write_text(text)
-        subprocess.run(["chmod", "-R", "a+rX", clients], check=True)
         if os.getuid() == 0:
             subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", home], check=True)
         for name, (ours, theirs) in COMMANDS.items():
