@@ -60,8 +60,11 @@ pub(super) fn verified() {
         shared,
         "{said}"
     );
-    let refused = home.machine(&["image", "export", id, "x"], SOON).failed();
+    let bundle = home.path().join("bundle");
+    let export = ["image", "export", id, bundle.to_str().expect("text")];
+    let refused = home.machine(&export, SOON).failed();
     assert!(refused.contains("is damaged"), "{refused}");
+    assert!(!bundle.exists());
 
     let json = home.machine(&["image", "verify", "--format", "json", id], SOON);
     let json: serde_json::Value = serde_json::from_str(&json.text()).expect("JSON");
