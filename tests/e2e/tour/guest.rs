@@ -3,16 +3,16 @@
 use libtest_mimic::Trial;
 
 use super::{Engine, each, rootless, says};
-use crate::support::api;
 use crate::support::command::run;
 use crate::support::home::BOOT;
 use crate::support::shared::{IMAGE, NAME};
+use crate::support::{api, for_full};
 
 pub(super) fn trials() -> Vec<Trial> {
     [
         each("a_request_starts_the_engine_again", socket_activation),
         each("settings_of_the_guide_are_accepted", settings),
-        each("a_quadlet_becomes_a_service", quadlet),
+        for_full(each("a_quadlet_becomes_a_service", quadlet)),
     ]
     .into_iter()
     .flatten()
