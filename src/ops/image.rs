@@ -308,7 +308,8 @@ async fn fetch(
         }
         Reference::Artifact(name) => {
             let request = of_registry(request, name, expected)?;
-            machine_images::fetch_artifact(cache, &request, reporter).await?
+            // What speaks to registries holds much at once.
+            Box::pin(machine_images::fetch_artifact(cache, &request, reporter)).await?
         }
     };
     Ok(fetched)

@@ -79,7 +79,7 @@ pub async fn run(command: Command, printer: &Printer) -> Result<u8, CommandError
         input: &mut input,
     };
     match command {
-        Command::Init(args) => Box::pin(init::run(&args, &mut session)).await,
+        Command::Init(args) => init::run(&args, &mut session).await,
         Command::Start(args) => start::run(&args, &mut session).await,
         Command::Stop(args) => stop::run(&args, &session).await,
         Command::Set(args) => set::run(&args, &session).await,
