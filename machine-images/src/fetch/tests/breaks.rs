@@ -151,7 +151,11 @@ async fn a_part_that_was_damaged_is_had_again() {
     let fetched = bench.fetch(&download).await.unwrap();
     assert!(content_of(&fetched.image) == disk());
     let asked: Vec<_> = server.asked().iter().map(Asked::first_byte).collect();
-    assert_eq!(asked, [Some(1_000_000), None]);
+    // The damage may be seen before the rest has been asked for.
+    assert!(
+        matches!(asked[..], [None] | [Some(1_000_000), None]),
+        "{asked:?}"
+    );
     assert_eq!(bench.left(), [""; 0]);
 }
 
