@@ -2,9 +2,8 @@
 
 use std::ffi::OsString;
 
-use clap::{ArgAction, Args};
-
-use super::values;
+use super::values::Truth as _;
+use clap::Args;
 
 /// Copy files between a machine and this host
 #[derive(Debug, Args)]
@@ -14,18 +13,7 @@ use super::values;
 )]
 pub struct CpArgs {
     /// Print no progress
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub quiet: bool,
 
     /// Where from and where to.

@@ -3,10 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Subcommand, ValueEnum};
+use super::values::Truth as _;
+use clap::{Args, Subcommand, ValueEnum};
 use machine_images::Checksum;
-
-use super::values;
 
 /// How an image is fetched: the same for every command that does it.
 #[derive(Clone, Debug, Default, Args)]
@@ -21,17 +20,7 @@ pub struct FetchArgs {
     pub image_lock: Option<PathBuf>,
 
     /// Take a download that nobody vouches for: any certificate, and `http://` without `--checksum`
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = Some(false))]
     pub insecure: bool,
 
     /// How progress is shown: `auto` is a bar on a terminal and a line for each step elsewhere, `json` is JSON lines on
@@ -47,15 +36,7 @@ pub struct FetchArgs {
     pub progress: ProgressForm,
 
     /// Whether a registry must be reached by TLS with a certificate that this host trusts
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = None)]
     pub tls_verify: Option<bool>,
 }
 
@@ -107,18 +88,7 @@ pub struct ImageListArgs {
     pub format: Option<String>,
 
     /// Print IDs only
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub quiet: bool,
 
     /// There are none.
@@ -142,18 +112,7 @@ pub struct PullArgs {
     pub provider: Option<String>,
 
     /// Print its checksum only
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub quiet: bool,
 
     /// The image.
@@ -169,33 +128,11 @@ pub struct PullArgs {
 )]
 pub struct ExportArgs {
     /// Replace a file that is there
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub force: bool,
 
     /// Print the file's checksum only
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub quiet: bool,
 
     /// The image and the file.
@@ -215,18 +152,7 @@ pub struct ImportArgs {
     pub checksum: Option<Checksum>,
 
     /// Print the image's checksum only
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub quiet: bool,
 
     /// The file.
@@ -242,18 +168,7 @@ pub struct ImportArgs {
 )]
 pub struct VerifyArgs {
     /// All images
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub all: bool,
 
     /// Format the output by a Go template, or as `json`
@@ -273,18 +188,7 @@ pub struct VerifyArgs {
 )]
 pub struct ImageRmArgs {
     /// Also those that machines use, which keep what they have
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub force: bool,
 
     /// The images.

@@ -1,8 +1,7 @@
 //! `machine info`.
 
-use clap::{ArgAction, Args};
-
-use super::values;
+use super::values::Truth as _;
+use clap::Args;
 
 /// Show where machines are and what they do, in short
 #[derive(Debug, Args)]
@@ -13,17 +12,7 @@ pub struct InfoArgs {
     pub format: Option<String>,
 
     /// Show where configuration, machines, images, connections and sockets lie
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = Some(false))]
     pub paths: bool,
 
     /// There are none; they are taken to be refused in podman's words.

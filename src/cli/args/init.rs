@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 
-use clap::{ArgAction, Args};
+use clap::Args;
 
+use super::DEFAULT_HELP;
 use super::image::FetchArgs;
-use super::{DEFAULT_HELP, values};
+use super::values::{self, Truth as _};
 use crate::machine::Vsock;
 
 /// Initialize a virtual machine
@@ -38,15 +39,7 @@ pub struct InitArgs {
     pub ignition_path: Option<OsString>,
 
     /// Let the machine trust the certificate authorities that the host trusts
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = None)]
     pub import_native_ca: Option<bool>,
 
     /// Memory in MiB
@@ -54,17 +47,7 @@ pub struct InitArgs {
     pub memory: Option<u64>,
 
     /// Start the machine now
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = Some(false))]
     pub now: bool,
 
     /// Path to an Ansible playbook.
@@ -76,15 +59,7 @@ pub struct InitArgs {
     pub provider: Option<String>,
 
     /// Let the machine's socket lead to the engine of root
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = None)]
     pub rootful: Option<bool>,
 
     /// Compressed swap space in MiB, 0 for none
@@ -96,16 +71,7 @@ pub struct InitArgs {
     pub timezone: Option<String>,
 
     /// Make it podman's default connection, with --now
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = None)]
     pub update_connection: Option<bool>,
 
     /// USB devices of the host.
@@ -113,15 +79,7 @@ pub struct InitArgs {
     pub usb: Vec<String>,
 
     /// Of WSL; ignored elsewhere, as podman does.
-    #[arg(
-        long, hide = true,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = values::boolean
-    )]
+    #[arg(long, hide = true, truth = None)]
     pub user_mode_networking: Option<bool>,
 
     /// Name of the user in the machine

@@ -1,8 +1,7 @@
 //! `machine list`.
 
-use clap::{ArgAction, Args};
-
-use super::values;
+use super::values::Truth as _;
+use clap::Args;
 
 /// List machines
 #[derive(Debug, Args)]
@@ -13,33 +12,11 @@ pub struct ListArgs {
     pub format: Option<String>,
 
     /// Print no header
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub noheading: bool,
 
     /// Print names only
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub quiet: bool,
 
     /// There are none; they are taken to be refused in podman's words.

@@ -2,42 +2,21 @@
 
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::Args;
 
-use super::{DEFAULT_HELP, values};
+use super::DEFAULT_HELP;
+use super::values::{self, Truth as _};
 
 /// Stop a machine if it runs, and start it
 #[derive(Debug, Args)]
 #[command(override_usage = "machine restart [options] [NAME]", after_help = DEFAULT_HELP)]
 pub struct RestartArgs {
     /// Stop without the guest's help
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub force: bool,
 
     /// Print no progress
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub quiet: bool,
 
     /// Give up the start after so long, e.g. 90s or 5m

@@ -2,7 +2,8 @@
 
 use clap::{ArgAction, Args};
 
-use super::{DEFAULT_HELP, values};
+use super::DEFAULT_HELP;
+use super::values::{self, Truth as _};
 use crate::machine::Vsock;
 
 /// Change the settings of a machine
@@ -18,15 +19,7 @@ pub struct SetArgs {
     pub disk_size: Option<u64>,
 
     /// Let the machine trust the certificate authorities of the host
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = None)]
     pub import_native_ca: Option<bool>,
 
     /// Memory in MiB
@@ -34,15 +27,7 @@ pub struct SetArgs {
     pub memory: Option<u64>,
 
     /// Let the machine's socket lead to the engine of root
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = None)]
     pub rootful: Option<bool>,
 
     /// Swap in MiB; 0 is none
@@ -63,16 +48,7 @@ pub struct SetArgs {
     pub usb: Vec<String>,
 
     /// Taken as podman takes it where it has no meaning.
-    #[arg(
-        long,
-        hide = true,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = values::boolean
-    )]
+    #[arg(long, hide = true, truth = None)]
     pub user_mode_networking: Option<bool>,
 
     /// Vsock beside virtio-serial: `auto` for the host kernel's where there is one, `user` for the program

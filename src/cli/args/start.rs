@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::Args;
 
-use super::{DEFAULT_HELP, values};
+use super::DEFAULT_HELP;
+use super::values::{self, Truth as _};
 use crate::ops::start::StartOptions;
 
 /// Start an existing machine
@@ -12,31 +13,11 @@ use crate::ops::start::StartOptions;
 #[command(override_usage = "machine start [options] [NAME]", after_help = DEFAULT_HELP)]
 pub struct StartArgs {
     /// Start all machines
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = Some(false))]
     pub all: bool,
 
     /// Stay until the machine stops; Ctrl-C and SIGTERM stop it in order
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = Some(false))]
     pub foreground: bool,
 
     /// Print each step as a line of JSON: the one format is `json`
@@ -44,32 +25,11 @@ pub struct StartArgs {
     pub format: Option<String>,
 
     /// Print no tips
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = Some(false))]
     pub no_info: bool,
 
     /// Print no progress and no tips
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub quiet: bool,
 
     /// Give up after so long, e.g. 90s or 5m
@@ -77,30 +37,11 @@ pub struct StartArgs {
     pub timeout: Option<Duration>,
 
     /// Keep a machine running whose engine does not come up, so that it can be mended
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = Some(false))]
     pub rescue: bool,
 
     /// Make it podman's default connection
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = None)]
     pub update_connection: Option<bool>,
 
     /// Name of the machine.

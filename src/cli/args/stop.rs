@@ -1,40 +1,20 @@
 //! `machine stop`.
 
-use clap::{ArgAction, Args};
+use clap::Args;
 
-use super::{DEFAULT_HELP, values};
+use super::DEFAULT_HELP;
+use super::values::Truth as _;
 
 /// Stop an existing machine
 #[derive(Debug, Args)]
 #[command(override_usage = "machine stop [options] [NAME]", after_help = DEFAULT_HELP)]
 pub struct StopArgs {
     /// Stop all machines
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(long, truth = Some(false))]
     pub all: bool,
 
     /// Stop without the guest's help
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub force: bool,
 
     /// Name of the machine.

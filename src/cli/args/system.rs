@@ -1,8 +1,7 @@
 //! `machine system connection …`, with podman's flags.
 
-use clap::{ArgAction, Args, Subcommand};
-
-use super::values;
+use super::values::{self, Truth as _};
+use clap::{Args, Subcommand};
 
 /// Manage podman's settings
 #[derive(Debug, Args)]
@@ -59,18 +58,7 @@ pub enum ConnectionCommand {
 )]
 pub struct AddArgs {
     /// Make it the default
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub default: bool,
 
     /// Private key for SSH
@@ -130,18 +118,7 @@ pub struct ConnectionListArgs {
     pub format: Option<String>,
 
     /// Print names only
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub quiet: bool,
 
     /// There are none; they are taken to be refused in podman's words.
@@ -154,33 +131,11 @@ pub struct ConnectionListArgs {
 #[command(override_usage = "machine system connection remove [options] NAME")]
 pub struct RemoveArgs {
     /// Remove all connections
-    #[arg(
-        short,
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, truth = Some(false))]
     pub all: bool,
 
     /// Without a meaning, as with podman.
-    #[arg(
-        short,
-        long,
-        hide = true,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        value_parser = values::boolean
-    )]
+    #[arg(short, long, hide = true, truth = Some(false))]
     pub force: bool,
 
     /// Name of the connection.

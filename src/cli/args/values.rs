@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::ArgAction;
 use tracing::level_filters::LevelFilter;
 
 /// A level of `--log-level`.
@@ -24,6 +25,31 @@ pub fn log_level(text: &str) -> Result<LogLevel, String> {
             ));
         }
     }))
+}
+
+/// The attribute of a flag that is on when it is named, and whose value may follow behind `=`, as with podman.
+pub trait Truth {
+    /// `unnamed` is its value where it is not named; `None` leaves that open.
+    #[must_use]
+    fn truth(self, unnamed: Option<bool>) -> Self;
+}
+
+impl Truth for clap::Arg {
+    fn truth(self, unnamed: Option<bool>) -> Self {
+        let arg = self
+            .value_name("BOOL")
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_parser(boolean);
+        match unnamed {
+            Some(value) => arg
+                .default_value(if value { "true" } else { "false" })
+                .hide_default_value(true),
+            None => arg,
+        }
+    }
 }
 
 /// Parses a flag's value by the words that Go takes for a truth value.
