@@ -5,8 +5,8 @@
 //! trouble is reported; a guest without any of them hears nothing of it.
 
 mod certificates;
-mod files;
-mod program;
+pub(super) mod files;
+pub(super) mod program;
 mod proxies;
 mod swap;
 mod time_zone;
