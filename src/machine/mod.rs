@@ -6,6 +6,7 @@ pub mod config;
 pub mod deadlines;
 pub mod name;
 pub mod nearest;
+pub mod ports;
 pub mod provider_kind;
 pub mod resources;
 pub mod settings;

@@ -1,0 +1,3 @@
+//! What a machine has of the host's network: published ports.
+
+pub mod publish;
