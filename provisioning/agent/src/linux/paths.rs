@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use machine_protocol::message::Engine;
 
-const MACHINE_MARKER: &str = "run/machine/podman-machine";
+/// Not in the directory of our own, which is root's alone.
+const MACHINE_MARKER: &str = "run/podman-machine";
 
 /// All paths that the agent touches.
 #[derive(Debug)]

@@ -153,7 +153,7 @@ async fn ports_are_published_kept_by_the_next_agent_and_given_back() {
     let mut host = PublishingHost::of(&guest).await;
     assert_eq!(host.asked().await, Wanted::Sync(Vec::new()));
     let service = address(&guest, &mut host).await;
-    let marker = fs_err::read_to_string(guest.path("run/machine/podman-machine")).unwrap();
+    let marker = fs_err::read_to_string(guest.path("run/podman-machine")).unwrap();
     assert_eq!(marker, "qemu\n");
 
     let mut engine = Engine::to(service).await;
@@ -380,8 +380,7 @@ async fn a_port_of_the_guest_is_reached_at_either_loopback() {
 async fn a_guest_without_the_programs_has_no_marker_and_says_so() {
     let guest = StubGuest::new(false);
     guest.program("systemctl", "test \"$1\" = list-units || echo running");
-    fs_err::create_dir_all(guest.path("run/machine")).unwrap();
-    fs_err::write(guest.path("run/machine/podman-machine"), "qemu\n").unwrap();
+    fs_err::write(guest.path("run/podman-machine"), "qemu\n").unwrap();
     let _agent = guest.start();
     let mut host = guest.host().await;
     let problem = host.health(Part::Ports).await.unwrap();
@@ -389,5 +388,5 @@ async fn a_guest_without_the_programs_has_no_marker_and_says_so() {
         problem,
         "containers cannot publish ports: the guest has no `nft`"
     );
-    assert!(!guest.path("run/machine/podman-machine").exists());
+    assert!(!guest.path("run/podman-machine").exists());
 }

@@ -131,7 +131,7 @@ mod tests {
         stub.program("usr/sbin/nft", "test -e $ROOT/broken && exit 1; exit 0");
         stub.program(
             "usr/sbin/ip",
-            "test -e $ROOT/run/machine/podman-machine && echo marked >> $ROOT/calls; exit 0",
+            "test -e $ROOT/run/podman-machine && echo marked >> $ROOT/calls; exit 0",
         );
         let listener = open(&stub.paths).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -145,19 +145,19 @@ mod tests {
         for link in MARKER_LINKS {
             // In a guest the link is absolute; what stands for one is elsewhere.
             let target = fs_err::read_link(stub.path(link)).unwrap();
-            assert_eq!(target, Path::new("/run/machine/podman-machine"));
+            assert_eq!(target, Path::new("/run/podman-machine"));
         }
-        assert_eq!(stub.text("run/machine/podman-machine"), "qemu\n");
+        assert_eq!(stub.text("run/podman-machine"), "qemu\n");
 
         // Another agent finds all of it and takes the next port.
         let other = open(&stub.paths).await.unwrap();
         assert_ne!(other.local_addr().unwrap().port(), port);
 
         close(&stub.paths);
-        assert!(!stub.path("run/machine/podman-machine").exists());
+        assert!(!stub.path("run/podman-machine").exists());
         stub.put("broken", "");
         let problem = open(&stub.paths).await.unwrap_err();
         assert!(problem.starts_with("`nft` ended with"), "{problem}");
-        assert!(!stub.path("run/machine/podman-machine").exists());
+        assert!(!stub.path("run/podman-machine").exists());
     }
 }
