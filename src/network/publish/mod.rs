@@ -7,6 +7,7 @@
 //! A guest is hostile: it may ask for any port at any rate. It gets at most so many, at addresses where the host's user
 //! allows them, and leads clients nowhere but to itself.
 
+mod datagrams;
 mod listen;
 mod pace;
 mod table;
@@ -21,13 +22,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use machine_protocol::link::{Incoming, Link, ResetCode};
 use machine_protocol::message::{self, LineBuffer, Target};
-use machine_protocol::publish::{MAX_LINE, Port, PublishReply, PublishRequest, Wanted};
+use machine_protocol::publish::{MAX_LINE, Port, Protocol, PublishReply, PublishRequest, Wanted};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
+use self::listen::Unavailable;
 use self::pace::Pace;
-use self::table::{Key, Step, Table};
+use self::table::{Key, Places, Step, Table};
 use crate::forward::{self, Listener};
 use crate::machine::deadlines;
 pub use crate::machine::ports::PortScope as Scope;
@@ -247,17 +249,8 @@ impl Publisher {
                 Ok(Step::Open(places)) => places,
                 Err(refusal) => return Err(words::refused(&port, refusal)),
             };
-            match listen::tcp(&places) {
-                Ok(listeners) => {
-                    let tasks = listeners.into_iter().map(|listener| {
-                        let (_, target) = watch::channel(Target::Port {
-                            protocol: port.protocol,
-                            port: port.guest_port,
-                        });
-                        let listener = Listener::Tcp(listener);
-                        tokio::spawn(forward::serve(listener, target, self.link.clone()))
-                    });
-                    let tasks = tasks.collect();
+            match self.listen(&port, &places) {
+                Ok(tasks) => {
                     let key = state.table.insert(port, owner);
                     state.listening.insert(key, tasks);
                     self.tell(&mut state, PortNews::Opened(OpenPort { owner, port }));
@@ -276,7 +269,28 @@ impl Publisher {
         Err(words::unavailable(&port, &failure, holder.as_deref()))
     }
 
-    /// Closes a port; clients that are connected stay so until their ends close. It can be opened again at once.
+    fn listen(&self, port: &Port, places: &Places) -> Result<Vec<JoinHandle<()>>, Unavailable> {
+        let link = || self.link.clone();
+        Ok(match port.protocol {
+            Protocol::Tcp => {
+                let serve = |listener| {
+                    let (_, target) = watch::channel(Target::Port {
+                        protocol: port.protocol,
+                        port: port.guest_port,
+                    });
+                    tokio::spawn(forward::serve(Listener::Tcp(listener), target, link()))
+                };
+                listen::tcp(places)?.into_iter().map(serve).collect()
+            }
+            Protocol::Udp => {
+                let serve =
+                    |socket| tokio::spawn(datagrams::serve(socket, port.guest_port, link()));
+                listen::udp(places)?.into_iter().map(serve).collect()
+            }
+        })
+    }
+
+    /// Closes a port; TCP clients that are connected stay so until their ends close. It can be opened again at once.
     async fn close_port(&self, port: &Port, owner: Owner) {
         let mut state = self.state.lock().await;
         let Some((key, port)) = state.table.remove(port, owner) else {
