@@ -117,7 +117,8 @@ async fn carry(
                 bytes = from.read() => {
                     datagrams.push(&bytes.ok()??);
                     while let Some(datagram) = datagrams.next_datagram() {
-                        let _ = socket.try_send_to(&datagram, client);
+                        // The system sends at once, or has no way there.
+                        let _ = socket.send_to(&datagram, client).await;
                     }
                     Some(())
                 }

@@ -31,8 +31,8 @@ async fn out(socket: &UdpSocket, mut from: RecvHalf) {
     while let Ok(Some(bytes)) = from.read().await {
         datagrams.push(&bytes);
         while let Some(datagram) = datagrams.next_datagram() {
-            // Nobody listens, or too slowly: it is lost, as on any network.
-            let _ = socket.try_send(&datagram);
+            // Nobody listens: it is lost, as on any network.
+            let _ = socket.send(&datagram).await;
         }
     }
 }
