@@ -11,6 +11,7 @@ pub mod hostconf;
 pub mod hostfacts;
 pub mod link;
 pub mod machine;
+pub mod network;
 pub mod ops;
 pub mod provider;
 pub mod store;

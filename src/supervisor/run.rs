@@ -22,6 +22,7 @@ use crate::connection::ConnectionsFile;
 use crate::link::LinkReport;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines;
+use crate::network::egress::keeper::EgressReport;
 use crate::provider::{Provider, VmEvent};
 use crate::store::{MachineFiles, Store, StoredMachine};
 
@@ -161,6 +162,7 @@ pub(super) struct Inboxes {
     pub(super) vm: Channel<VmEvent>,
     pub(super) link: Channel<LinkReport>,
     pub(super) requests: Channel<ClientRequest>,
+    pub(super) network: Channel<EgressReport>,
     pub(super) own: Channel<OwnReport>,
 }
 
@@ -173,6 +175,7 @@ impl Default for Inboxes {
             vm: mpsc::unbounded_channel(),
             link: mpsc::unbounded_channel(),
             requests: mpsc::unbounded_channel(),
+            network: mpsc::unbounded_channel(),
             own: mpsc::unbounded_channel(),
         }
     }

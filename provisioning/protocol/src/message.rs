@@ -64,6 +64,8 @@ pub enum Part {
     Dns,
     /// The guest's root file system: its free space.
     Storage,
+    /// The names of the host.
+    HostNames,
 }
 
 /// Something that happened in the guest.
