@@ -77,7 +77,10 @@ impl Outgoing {
         let (plan, said) =
             choice::choose(wish, supported, &host, directories, &find).map_err(|error| {
                 let failure = Failure::new(error.to_string()).coded(Code::Provider);
-                error.hints().into_iter().fold(failure, Failure::hint)
+                error
+                    .hints(config.name.as_str())
+                    .into_iter()
+                    .fold(failure, Failure::hint)
             })?;
         warnings.extend(said);
         Ok(Self {
@@ -108,7 +111,7 @@ impl Outgoing {
                     ))
                     .coded(Code::Provider)
                     .because(error.to_string())
-                    .hint("Choose another network: `machine set --network auto`")
+                    .hint("Choose another network with `machine set --network auto`")
                 })?);
                 NetworkJoint::Connects
             }

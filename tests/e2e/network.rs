@@ -101,8 +101,8 @@ fn names_follow_the_host() {
     let point_at = |text: &str| fs_err::write(&resolver, text).expect("the test's own file");
     point_at("nameserver 127.0.0.1\n");
     let island = Island::new(&resolver);
-    let _first = name_server(&island, "127.0.0.1:53", "192.0.2.7");
-    let _second = name_server(&island, "127.0.0.2:53", "192.0.2.8");
+    let first = name_server(&island, "127.0.0.1:53", "192.0.2.7");
+    let second = name_server(&island, "127.0.0.2:53", "192.0.2.8");
     home.init("m", &[]);
     let start = home.command(&["start", "m"]);
     run(&mut island.inside(&start), b"", BOOT).succeeded();
@@ -115,6 +115,7 @@ fn names_follow_the_host() {
         (resolved(&home, &name) == "192.0.2.8").then_some(())
     });
     point_at("");
+    drop((first, second));
     let lost = [
         "exec",
         "m",
@@ -127,6 +128,7 @@ fn names_follow_the_host() {
     assert!(!home.machine(&lost, BOOT).status.success());
     assert_eq!(home.listed("m", "Running"), true);
     point_at("nameserver 127.0.0.1\n");
+    let _again = name_server(&island, "127.0.0.1:53", "192.0.2.7");
     assert_eq!(resolved(&home, "back.example"), "192.0.2.7");
     home.machine(&["stop", "m"], BOOT).succeeded();
     home.dispose().expect("nothing is left");

@@ -150,7 +150,8 @@ impl Backend for Gvproxy {
         })
     }
 
-    /// Built into it: gateway 192.168.127.1, the guest .2, the host .254.
+    /// Built into it: gateway 192.168.127.1, the host .254, and .3 as the first that it gives
+    /// to a card that it does not know.
     fn network(&self, _free: GuestNetwork) -> GuestNetwork {
         let address = |last| Ipv4Addr::new(192, 168, 127, last);
         GuestNetwork {
@@ -158,7 +159,7 @@ impl Backend for Gvproxy {
             prefix: 24,
             host: address(254),
             name_server: address(1),
-            guest: address(2),
+            guest: address(3),
         }
     }
 }

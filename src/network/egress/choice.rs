@@ -63,8 +63,8 @@ pub enum EgressError {
 }
 
 impl EgressError {
-    /// What the user can do about it.
-    pub fn hints(&self) -> Vec<String> {
+    /// What the user of this machine can do about it.
+    pub fn hints(&self, machine: &str) -> Vec<String> {
         match self {
             Self::Missing {
                 searched, install, ..
@@ -76,17 +76,23 @@ impl EgressError {
                     .collect();
                 vec![
                     format!("It was looked for in {}", places.join(", ")),
-                    format!("Either {install}, or choose another one: `machine set --network auto`"),
+                    format!(
+                        "Either {install}, or choose another one: `machine set --network auto {machine}`"
+                    ),
                 ]
             }
-            Self::Unsupported(_) => vec!["`machine set --network auto` takes one that does".to_owned()],
+            Self::Unsupported(_) => vec![format!(
+                "`machine set --network auto {machine}` takes one that does"
+            )],
             Self::OpenLoopback(_) => vec![
-                "`machine set --network passt` can; it needs the package `passt`".to_owned(),
-                "`machine set --host-loopback` opens it, as podman has it".to_owned(),
+                format!(
+                    "`machine set --network passt {machine}` can; it needs the package `passt`"
+                ),
+                format!("`machine set --host-loopback {machine}` opens it, as podman has it"),
             ],
-            Self::NoRoute => vec![
-                "Connect the host, or let the guest reach the loopback: `machine set --host-loopback`".to_owned(),
-            ],
+            Self::NoRoute => vec![format!(
+                "Connect the host, or let the guest reach the loopback: `machine set --host-loopback {machine}`"
+            )],
         }
     }
 }
@@ -265,7 +271,7 @@ mod tests {
         }
         let places = [PathBuf::from("/usr/libexec/podman")];
         let error = choose(wish(Network::Gvproxy), ALL, &host(), &places, &nothing).unwrap_err();
-        let hints = error.hints().join("\n");
+        let hints = error.hints("m").join("\n");
         assert!(hints.contains("`/usr/libexec/podman`, PATH"), "{hints}");
         assert!(hints.contains("the package `gvproxy`"), "{hints}");
         let error = choose(

@@ -19,8 +19,6 @@ use crate::machine::deadlines;
 const STEADY: Duration = Duration::from_secs(30);
 /// The first pause before one that ends soon is started anew; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// How much of the log is looked at for the program's last word.
-const LAST_WORDS: u64 = 4096;
 
 /// What becomes of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +84,8 @@ async fn keep(
         let begun = Instant::now();
         let problem = if let Some(program) = &mut program {
             program.ended().await;
-            let last = last_words(&place).map_or(String::new(), |words| format!(": {words}"));
-            format!("the guest has no network, for `{name}` has ended{last}")
+            let log = place.log.display();
+            format!("the guest has no network, for `{name}` has ended; what it said is in `{log}`")
         } else {
             format!("the guest has no network, for `{name}` does not run")
         };
@@ -142,24 +140,6 @@ async fn rest(pause: Duration) {
     tokio::time::sleep(pause).await;
 }
 
-/// The last line that the program wrote.
-fn last_words(place: &Place) -> Option<String> {
-    use std::io::{Read as _, Seek as _, SeekFrom};
-    let mut log = fs_err::File::open(&place.log).ok()?;
-    let length = log.metadata().ok()?.len();
-    log.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS)))
-        .ok()?;
-    let mut bytes = Vec::new();
-    log.take(LAST_WORDS).read_to_end(&mut bytes).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    let last = text
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty())?;
-    Some(last.chars().filter(|letter| !letter.is_control()).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,21 +157,5 @@ mod tests {
         assert_eq!(pauses[..3], [1, 2, 4].map(|times| FIRST_PAUSE * times));
         assert_eq!(pauses[11], deadlines::NETWORK_PAUSE.limit);
         assert_eq!(next_pause(pause, STEADY), Duration::ZERO);
-    }
-
-    #[test]
-    fn the_last_line_is_its_last_word() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = Place {
-            socket: folder.path().join("s"),
-            log: folder.path().join("log"),
-        };
-        assert_eq!(last_words(&place), None);
-        fs_err::write(
-            &place.log,
-            format!("{}\nNo \u{1b}interface\n\n", "x".repeat(9000)),
-        )
-        .unwrap();
-        assert_eq!(last_words(&place).as_deref(), Some("No interface"));
     }
 }
