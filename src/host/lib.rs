@@ -10,6 +10,7 @@ pub mod facts;
 pub mod limits;
 pub mod local_socket;
 pub mod lock;
+pub mod ports;
 pub mod process;
 pub mod program;
 pub mod record_lock;

@@ -9,12 +9,14 @@ use super::HostConfError;
 use super::document::{Document, Section};
 use super::layers::{self, Layer};
 use crate::machine::nearest::nearest;
+use crate::machine::ports::PortScope;
 use crate::machine::settings::Wishes;
 
 /// The format that is read; a newer one changes the meaning of keys.
 pub const FORMAT: u64 = 1;
 
-const ROOT_KEYS: [&str; 4] = ["format", "connection_scheme", "image", "machine"];
+const ROOT_KEYS: [&str; 5] = ["format", "connection_scheme", "image", "machine", "ports"];
+const PORTS_KEYS: [&str; 1] = ["bind"];
 const IMAGE_KEYS: [&str; 2] = ["default", "mirrors"];
 const MACHINE_KEYS: [&str; 10] = [
     "cpus",
@@ -38,6 +40,8 @@ pub struct Settings {
     pub machine: MachineSettings,
     /// `[image] mirrors`: sites that have what Fedora CoreOS' own has, asked before it.
     pub image_mirrors: Vec<String>,
+    /// `[ports] bind`: where machines' ports may listen; anywhere where nothing is said.
+    pub ports: Option<PortScope>,
     /// The file, where there is one.
     pub file: Option<PathBuf>,
 }
@@ -121,6 +125,8 @@ fn parse(layer: &Layer) -> Result<Settings, HostConfError> {
     check_keys(layer, &machine, "machine.", &MACHINE_KEYS)?;
     let image = document.section("image")?;
     check_keys(layer, &image, "image.", &IMAGE_KEYS)?;
+    let ports = document.section("ports")?;
+    check_keys(layer, &ports, "ports.", &PORTS_KEYS)?;
     let own_image = machine.text("image")?;
     let default_image = image.text("default")?;
     if own_image.is_some() && default_image.is_some() {
@@ -153,6 +159,11 @@ fn parse(layer: &Layer) -> Result<Settings, HostConfError> {
         image_mirrors: image
             .list("mirrors")?
             .map_or_else(Vec::new, |list| list.items),
+        ports: ports.word(
+            "bind",
+            "\"all\" or \"loopback\"",
+            &[("all", PortScope::All), ("loopback", PortScope::Loopback)],
+        )?,
         file: Some(layer.path.clone()),
     })
 }
@@ -212,6 +223,8 @@ mod tests {
             swap = 512
             import_native_ca = true
             provider = "qemu"
+            [ports]
+            bind = "loopback"
         "#;
         let expected = Settings {
             connection_scheme: Some(ConnectionScheme::Socket),
@@ -228,6 +241,7 @@ mod tests {
                 provider: Some("qemu".to_owned()),
             },
             image_mirrors: vec!["https://m/fcos/".to_owned(), "http://10.0.0.1".to_owned()],
+            ports: Some(PortScope::Loopback),
             file: Some(PathBuf::from("/c/config.toml")),
         };
         assert_eq!(parsed(text).expect("a good file"), expected);
@@ -288,6 +302,10 @@ mod tests {
             (
                 "[machine]\nrootful = \"yes\"",
                 "`/c/config.toml`, line 2: `machine.rootful` must be true or false, not the text `yes`",
+            ),
+            (
+                "[ports]\nbind = \"0.0.0.0\"",
+                "`/c/config.toml`, line 2: `ports.bind` must be \"all\" or \"loopback\", not the text `0.0.0.0`",
             ),
             (
                 "connection_scheme = \"tcp\"",

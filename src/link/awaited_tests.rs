@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::link::LinkReport;
+use crate::network::publish::Publisher;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -41,7 +42,13 @@ impl Bench {
         let (told, reports) = mpsc::unbounded_channel();
         let (publish, link) = watch::channel(None);
         let own = (secret.clone(), "host".to_owned());
-        let hub = Arc::new(Hub::new(own, ["vsock"], publish, told));
+        let ports = Publisher::new(
+            crate::network::publish::testing::config(),
+            link.clone(),
+            |_| (),
+        );
+        let hub = Hub::new(own, ["vsock"], publish, Arc::new(ports), told);
+        let hub = Arc::new(hub);
         let reset = Arc::new(Notify::new());
         let mut serving = JoinSet::new();
         serving.spawn(serve(hub, 0, Callers(accepted), Arc::clone(&reset)));

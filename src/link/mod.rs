@@ -7,10 +7,12 @@
 use machine_host::local_socket::Stream;
 use machine_protocol::link::LinkStatistics;
 use machine_protocol::message::{AgentEvent, AgentReply, AgentRequest, Target};
+use machine_protocol::publish::Port;
 use machine_protocol::secret::Secret;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::machine::deadlines;
+use crate::network::publish::{OpenPort, PortNews, PublishConfig};
 
 mod awaited;
 mod carrier;
@@ -36,6 +38,8 @@ pub struct LinkConfig {
     pub secret: Secret,
     /// This build, as told to the agent.
     pub build: String,
+    /// What the guest's ports on this host depend on.
+    pub ports: PublishConfig,
 }
 
 /// What the link's thread reports.
@@ -63,6 +67,8 @@ pub enum LinkReport {
     },
     /// The agent reports.
     Agent(AgentEvent),
+    /// Something happened to the guest's ports on this host.
+    Port(PortNews),
 }
 
 /// An order to the link's thread.
@@ -89,6 +95,13 @@ enum Order {
     },
     /// Join a client to a target in the guest.
     Tunnel { stream: Stream, target: Target },
+    /// Open these ports for the machine's configuration, and no others.
+    Configure {
+        ports: Vec<Port>,
+        done: oneshot::Sender<()>,
+    },
+    /// Say which ports are open.
+    Ports(oneshot::Sender<Vec<OpenPort>>),
     /// Say what the link holds.
     Statistics(oneshot::Sender<LinkStatistics>),
 }
@@ -179,6 +192,21 @@ impl LinkHandle {
     pub fn statistics(&self) -> oneshot::Receiver<LinkStatistics> {
         let (answer, receiver) = oneshot::channel();
         self.order(Order::Statistics(answer));
+        receiver
+    }
+
+    /// Opens these ports for the machine's configuration, and closes what it had open before; ready when that is done.
+    /// What cannot be opened is reported.
+    pub fn configure_ports(&self, ports: Vec<Port>) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        self.order(Order::Configure { ports, done });
+        receiver
+    }
+
+    /// The guest's ports on this host.
+    pub fn ports(&self) -> oneshot::Receiver<Vec<OpenPort>> {
+        let (answer, receiver) = oneshot::channel();
+        self.order(Order::Ports(answer));
         receiver
     }
 

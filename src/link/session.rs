@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::carrier::Io;
 use super::choice::Choice;
 use super::{Answer, LinkReport};
+use crate::network::publish::Publisher;
 
 /// An agent's report longer than this is no report.
 const REPORT_LIMIT: usize = 64 * 1024;
@@ -21,15 +22,17 @@ pub(super) struct Hub {
     build: String,
     choice: Mutex<Choice<Link>>,
     publish: watch::Sender<Option<Link>>,
+    publisher: Arc<Publisher>,
     reports: mpsc::UnboundedSender<LinkReport>,
 }
 
 impl Hub {
-    /// `publish` will always hold the link in use, or nothing.
+    /// `publish` will always hold the link in use, or nothing. `publisher` answers what the guest asks over any session.
     pub(super) fn new(
         (secret, build): (Secret, String),
         carriers: impl IntoIterator<Item = &'static str>,
         publish: watch::Sender<Option<Link>>,
+        publisher: Arc<Publisher>,
         reports: mpsc::UnboundedSender<LinkReport>,
     ) -> Self {
         Self {
@@ -37,6 +40,7 @@ impl Hub {
             build,
             choice: Mutex::new(Choice::new(carriers)),
             publish,
+            publisher,
             reports,
         }
     }
@@ -141,12 +145,16 @@ impl Hub {
     }
 }
 
-/// Takes the streams that the agent opens: its reports, and nothing else.
+/// Takes the streams that the agent opens: its reports, its requests for ports, and nothing else.
 async fn accept_streams(hub: Arc<Hub>, carrier: usize, link: Link) {
     while let Some(incoming) = link.incoming().await {
         match incoming.target {
             Target::AgentEvents => {
                 tokio::spawn(read_reports(incoming, Arc::clone(&hub), carrier));
+            }
+            Target::Publish => {
+                let publisher = Arc::clone(&hub.publisher);
+                tokio::spawn(async move { publisher.answer(incoming).await });
             }
             _ => incoming.refuse(ResetCode::UnknownTarget),
         }

@@ -44,6 +44,7 @@ impl Bench {
             ],
             secret: secret.clone(),
             build: "host".to_owned(),
+            ports: crate::network::publish::testing::config(),
         };
         Self {
             handle: spawn(config, told).unwrap(),

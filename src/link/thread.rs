@@ -13,6 +13,7 @@ use super::services::Services;
 use super::session::{Hub, ask_present};
 use super::{LinkConfig, LinkHandle, LinkReport, Order, awaited, dialled};
 use crate::forward;
+use crate::network::publish::Publisher;
 
 /// Starts the thread. It ends when the handle is dropped; reports end with it.
 pub fn spawn(
@@ -46,6 +47,7 @@ impl Carriers {
     fn open(
         config: LinkConfig,
         publish: watch::Sender<Option<Link>>,
+        publisher: &Arc<Publisher>,
         reports: mpsc::UnboundedSender<LinkReport>,
     ) -> Self {
         let names: Vec<_> = config.carriers.iter().map(Carrier::name).collect();
@@ -53,6 +55,7 @@ impl Carriers {
             (config.secret, config.build),
             names,
             publish,
+            Arc::clone(publisher),
             reports,
         ));
         let (signals, reset) = (Arc::new(Signals::default()), Arc::new(Notify::new()));
@@ -85,7 +88,13 @@ async fn serve(
     reports: mpsc::UnboundedSender<LinkReport>,
 ) {
     let (publish, current) = watch::channel(None::<Link>);
-    let carriers = Carriers::open(config, publish, reports);
+    let told = reports.clone();
+    let publisher = Publisher::new(config.ports.clone(), current.clone(), move |news| {
+        // The owner that hears no more is on its way out.
+        let _ = told.send(LinkReport::Port(news));
+    });
+    let publisher = Arc::new(publisher);
+    let carriers = Carriers::open(config, publish, &publisher, reports);
     let mut services = Services::new(current.clone());
     while let Some(order) = inbox.recv().await {
         match order {
@@ -97,7 +106,23 @@ async fn serve(
                 // Nobody waits any more when the owner gave up; the place is served all the same.
                 let _ = opened.send(services.serve(place, target));
             }
-            Order::Unserve => services.close(),
+            Order::Unserve => {
+                services.close();
+                publisher.close().await;
+            }
+            Order::Configure { ports, done } => {
+                let publisher = Arc::clone(&publisher);
+                tokio::spawn(async move {
+                    publisher.configure(&ports).await;
+                    let _ = done.send(());
+                });
+            }
+            Order::Ports(answer) => {
+                let publisher = Arc::clone(&publisher);
+                tokio::spawn(async move {
+                    let _ = answer.send(publisher.list().await);
+                });
+            }
             Order::GuestOpened => carriers.signals.opened.notify_one(),
             Order::GuestClosed => carriers.signals.closed.notify_waiters(),
             Order::GuestReset => carriers.reset.notify_one(),

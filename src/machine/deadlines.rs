@@ -101,6 +101,12 @@ deadlines! {
     /// The time between two looks at the guest's clock.
     CLOCK_CHECK = Duration::from_secs(10), "the next look at the guest's clock",
         "a VM process that was stopped, and a clock that somebody set in the guest, tell nobody";
+    /// A request of the guest for a port.
+    PUBLISH_REQUEST = Duration::from_secs(10), "the guest to say which port it wants",
+        "a line that is written at once; a guest may also say nothing at all, and few are listened to at a time";
+    /// Who has a port that is taken.
+    PORT_HOLDER = Duration::from_secs(1), "other machines and the system to say who has a port",
+        "somebody waits for a container; the answer only makes an error better";
     /// What is wrong in a guest whose start takes too long.
     DIAGNOSIS = Duration::from_secs(5), "the guest to say what is wrong in it",
         "it asks systemd a few questions; a guest that cannot answer in this time is told of as it is";

@@ -7,6 +7,7 @@ pub mod deadlines;
 pub mod name;
 pub mod nearest;
 pub mod network;
+pub mod ports;
 pub mod provider_kind;
 pub mod resources;
 pub mod settings;

@@ -1,3 +1,4 @@
-//! A machine and the network: how its guest gets out.
+//! A machine and the network: how its guest gets out, and what it publishes on the host.
 
 pub mod egress;
+pub mod publish;

@@ -13,6 +13,7 @@ use super::control::{self, Greeting, LINE_LIMIT, Reply, Request, WireStatus};
 use super::record::VmRecord;
 use crate::machine::deadlines;
 use crate::machine::status::Status;
+use crate::network::publish::OpenPort;
 use crate::store::layout::MachineFiles;
 
 /// Why a supervisor could not be talked to.
@@ -155,6 +156,31 @@ impl Connection {
         let limit = deadlines::RELOAD.limit;
         let reloaded = tokio::time::timeout(limit, reloaded).await;
         reloaded.unwrap_or(Err(ClientError::Silent { socket }))
+    }
+
+    /// The ports of the host that lead to the guest; none while there is no VM.
+    pub async fn ports(&mut self) -> Result<Vec<OpenPort>, ClientError> {
+        let protocol = self.protocol()?;
+        self.send(&Request::Ports { protocol }).await?;
+        let socket = self.socket.clone();
+        let listed = async {
+            let mut ports = Vec::new();
+            loop {
+                match self.next().await? {
+                    Some(Reply::Port(port)) => ports.push(port),
+                    Some(Reply::Listed) => return Ok(ports),
+                    Some(_) => {}
+                    None => {
+                        return Err(ClientError::Ended {
+                            socket: self.socket.clone(),
+                        });
+                    }
+                }
+            }
+        };
+        let limit = deadlines::SUPERVISOR_REPLY.limit;
+        let listed = tokio::time::timeout(limit, listed).await;
+        listed.unwrap_or(Err(ClientError::Silent { socket }))
     }
 
     /// The next reply; `None` when the supervisor has closed the connection.

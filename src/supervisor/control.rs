@@ -11,6 +11,7 @@ use machine_protocol::message::Target;
 use serde::{Deserialize, Serialize};
 
 use super::events::{Phase, Stamped};
+use crate::network::publish::OpenPort;
 
 /// The newest protocol that this build speaks.
 pub const NEWEST: u32 = 1;
@@ -86,6 +87,11 @@ pub enum Request {
         /// The protocol that was negotiated.
         protocol: u32,
     },
+    /// Say which ports of the host lead to the guest.
+    Ports {
+        /// The protocol that was negotiated.
+        protocol: u32,
+    },
     /// Say what the link holds.
     Statistics {
         /// The protocol that was negotiated.
@@ -121,6 +127,10 @@ pub enum Reply {
         /// The most that was ever buffered.
         peak_buffered_bytes: u64,
     },
+    /// A port of the host that leads to the guest.
+    Port(OpenPort),
+    /// That was the last port.
+    Listed,
     /// The connection is joined to its target.
     Joined,
     /// The request was not understood; nothing follows.

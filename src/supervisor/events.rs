@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::publish::OpenPort;
+
 /// A log that has grown past this many bytes is set aside when the next supervisor starts.
 const ROTATE_AT: u64 = 1 << 20;
 
@@ -208,6 +210,10 @@ pub enum Event {
         /// True for root's.
         rootful: bool,
     },
+    /// A port of the host leads to the guest.
+    PortOpened(OpenPort),
+    /// It does no more.
+    PortClosed(OpenPort),
     /// What was degraded works again.
     Recovered,
     /// The guest reboots.
@@ -315,6 +321,21 @@ mod tests {
         }
     }
 
+    fn open_port() -> OpenPort {
+        let text =
+            r#"{"owner":"container","protocol":"tcp","address":"::1","port":8080,"guest_port":80}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_port_is_told_with_all_that_is_known_of_it() {
+        let text = line(&stamped(Event::PortOpened(open_port())));
+        assert_eq!(
+            text,
+            "{\"time\":\"2026-11-24T10:00:00.5Z\",\"event\":\"port-opened\",\"owner\":\"container\",\"protocol\":\"tcp\",\"address\":\"::1\",\"port\":8080,\"guest_port\":80}\n"
+        );
+    }
+
     #[test]
     fn an_event_is_one_line_with_its_kind() {
         let text = line(&stamped(Event::Phase { phase: Phase::Link }));
@@ -330,6 +351,7 @@ mod tests {
         for event in [
             Event::Ready,
             Event::Launched { pid: 7 },
+            Event::PortOpened(open_port()),
             Event::Degraded {
                 reason: "link lost".into(),
             },

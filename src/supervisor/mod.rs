@@ -26,6 +26,7 @@ mod diagnosis;
 pub mod events;
 mod evidence;
 pub mod lifecycle;
+mod neighbours;
 mod network;
 mod owner;
 mod quiet;

@@ -31,6 +31,7 @@ use crate::machine::Vsock;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines::{self, Deadline};
 use crate::network::egress::keeper::{EgressReport, Keeper};
+use crate::network::publish::{PortNews, PublishConfig};
 use crate::provider::{ExitReason, ProviderError, Vm, VmEvent};
 use crate::store::layout::MachineFiles;
 use crate::store::{Store, document};
@@ -57,6 +58,23 @@ fn unexpected_exit(provider: ProviderKind, exit: &ExitReason) -> String {
     }
 }
 
+/// What is told of a port.
+fn port_event(news: PortNews) -> Event {
+    match news {
+        PortNews::Opened(port) => Event::PortOpened(port),
+        PortNews::Closed(port) => Event::PortClosed(port),
+        PortNews::Missing { port, reason } => Event::Warning {
+            message: format!(
+                "port {} of the guest is not published: {reason}",
+                port.guest_port
+            ),
+        },
+        PortNews::LeftOut { count } => Event::Warning {
+            message: format!("{count} more ports were opened or closed in a short time"),
+        },
+    }
+}
+
 /// What the owner task owns.
 pub(super) struct Owner {
     config: MachineConfig,
@@ -78,6 +96,7 @@ pub(super) struct Owner {
     console: Option<ConsoleWatch>,
     start_by: Instant,
     last_refusal: Option<String>,
+    ports: PublishConfig,
     exiting: bool,
 }
 
@@ -116,6 +135,7 @@ impl Owner {
             console: None,
             start_by: plan.start_by,
             last_refusal: None,
+            ports: plan.ports,
             exiting: false,
         }
     }
@@ -241,6 +261,7 @@ impl Owner {
             ),
             secret: self.secret.clone(),
             build: BUILD.to_owned(),
+            ports: self.ports.clone(),
         };
         let link = match link::spawn(config, self.link_reports.clone()) {
             Ok(link) => link,
@@ -385,6 +406,10 @@ impl Owner {
                 tracing::debug!(?event, "The agent reports");
                 Some(Input::Agent(event))
             }
+            LinkReport::Port(news) => {
+                self.audience.announce(port_event(news));
+                None
+            }
         }
     }
 
@@ -422,6 +447,23 @@ impl Owner {
                 None
             }
             Request::Reload { .. } => self.reload(replies).await,
+            Request::Ports { .. } => {
+                let open = self.link.as_ref().map(LinkHandle::ports);
+                tokio::spawn(async move {
+                    let ports = match open {
+                        Some(open) => open.await.unwrap_or_default(),
+                        None => Vec::new(),
+                    };
+                    for port in ports {
+                        if replies.send(Reply::Port(port)).await.is_err() {
+                            return;
+                        }
+                    }
+                    // A client that has hung up does not care.
+                    let _ = replies.send(Reply::Listed).await;
+                });
+                None
+            }
             // The server passes these on in the form above.
             Request::Tunnel { .. } => None,
         }

@@ -16,6 +16,7 @@ use super::boot::{Boot, BootReport};
 use super::client;
 use super::control::{Greeting, NEWEST, OLDEST, WireStatus};
 use super::events::{Event, Phase, Stamped};
+use super::neighbours::OtherMachines;
 use super::owner::{OwnReport, Owner};
 use super::server::{ClientRequest, Server};
 use crate::connection::ConnectionsFile;
@@ -23,6 +24,7 @@ use crate::link::LinkReport;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines;
 use crate::network::egress::keeper::EgressReport;
+use crate::network::publish::{PublishConfig, Scope};
 use crate::provider::{Provider, VmEvent};
 use crate::store::{MachineFiles, Store, StoredMachine};
 
@@ -61,6 +63,10 @@ pub struct SuperviseRequest {
     pub timeout: Option<Duration>,
     /// Keep a guest running whose engine does not come up.
     pub rescue: bool,
+    /// Where its ports may listen.
+    pub ports: Scope,
+    /// What the user should know from the beginning.
+    pub warning: Option<String>,
 }
 
 /// What the owner task begins with.
@@ -71,6 +77,7 @@ pub(super) struct OwnerPlan {
     pub(super) secret: Secret,
     pub(super) start_by: Instant,
     pub(super) rescue: bool,
+    pub(super) ports: PublishConfig,
 }
 
 /// Runs one machine until it has stopped. Events go to the log, to clients and, until the start has ended, to
@@ -125,7 +132,17 @@ pub async fn supervise(
     };
     tokio::spawn(boot.run(provider, inboxes.vm.0.clone(), inboxes.boot.0.clone()));
 
-    let audience = Audience::new(&files.events(), greeting);
+    let mut audience = Audience::new(&files.events(), greeting);
+    if let Some(message) = request.warning {
+        audience.announce(Event::Warning { message });
+    }
+    let ports = PublishConfig {
+        scope: request.ports,
+        neighbours: Arc::new(OtherMachines {
+            store: request.store.clone(),
+            own: config.name.clone(),
+        }),
+    };
     let plan = OwnerPlan {
         config,
         files,
@@ -133,6 +150,7 @@ pub async fn supervise(
         secret,
         start_by: Instant::now() + request.timeout.unwrap_or(deadlines::START_TOTAL.limit),
         rescue: request.rescue,
+        ports,
     };
     let mut owner = Owner::new(plan, audience, &inboxes);
     owner.serve(&mut inboxes, terminated).await;

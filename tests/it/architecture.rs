@@ -80,8 +80,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("provider", &["machine", "link"]),
     // The link's thread serves the sockets that lead over it.
-    ("link", &["forward", "machine"]),
-    ("network", &["forward", "link", "machine"]),
+    ("link", &["forward", "network::publish", "machine"]),
+    ("network", &["forward", "machine"]),
     ("share", &["link", "machine"]),
     ("forward", &["machine"]),
     ("engine", &["machine"]),

@@ -13,6 +13,8 @@ mod carriers;
 mod exec;
 #[path = "linux/facts.rs"]
 mod facts;
+#[path = "linux/publish.rs"]
+mod publish;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use machine_protocol::boot::{BOOT_FORMAT, BootParameters, HostFacts, SEED_BOOT};
-use machine_protocol::link::{Hello, Link, LinkError, ResetCode, Role, StreamError, connect};
+use machine_protocol::link::{
+    Hello, Incoming, Link, LinkError, ResetCode, Role, StreamError, connect,
+};
 use machine_protocol::message::{
     self, AgentEvent, AgentReply, AgentRequest, Engine, LineBuffer, Part, Target,
 };
@@ -145,6 +149,15 @@ struct Host {
 
 impl Host {
     async fn new(stream: UnixStream, secret: &Secret) -> Result<Self, LinkError> {
+        Self::with(stream, secret, |incoming| drop(incoming)).await
+    }
+
+    /// `other` gets the streams that are not events.
+    async fn with(
+        stream: UnixStream,
+        secret: &Secret,
+        mut other: impl FnMut(Incoming) + Send + 'static,
+    ) -> Result<Self, LinkError> {
         let hello = Hello {
             role: Role::Host,
             secret: secret.clone(),
@@ -156,16 +169,11 @@ impl Host {
         let (sender, events) = mpsc::unbounded_channel();
         let agent = link.clone();
         tokio::spawn(async move {
-            let Some(incoming) = agent.incoming().await else {
-                return;
-            };
-            assert_eq!(incoming.target, Target::AgentEvents);
-            let (mut from, _to) = incoming.accept().into_split();
-            let mut lines = LineBuffer::default();
-            while let Ok(Some(bytes)) = from.read().await {
-                lines.push(&bytes);
-                while let Some(event) = lines.next_message().unwrap() {
-                    let _ = sender.send(event);
+            while let Some(incoming) = agent.incoming().await {
+                if incoming.target == Target::AgentEvents {
+                    tokio::spawn(read_events(incoming, sender.clone()));
+                } else {
+                    other(incoming);
                 }
             }
         });
@@ -242,6 +250,17 @@ impl Host {
         let line = message::to_line(request).unwrap();
         let reply = self.exchange(&Target::AgentControl, &line).await.unwrap();
         serde_json::from_slice(&reply).unwrap()
+    }
+}
+
+async fn read_events(incoming: Incoming, sender: mpsc::UnboundedSender<AgentEvent>) {
+    let (mut from, _to) = incoming.accept().into_split();
+    let mut lines = LineBuffer::default();
+    while let Ok(Some(bytes)) = from.read().await {
+        lines.push(&bytes);
+        while let Some(event) = lines.next_message().unwrap() {
+            let _ = sender.send(event);
+        }
     }
 }
 

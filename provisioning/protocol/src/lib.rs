@@ -11,6 +11,7 @@
 //! - [`relay`]: a local socket joined to one stream of a link.
 //! - [`message`] and [`boot`]: what is said on the streams and on the seed disk.
 //! - [`exec`]: what is said on the stream of a program that is run in the guest; no IO.
+//! - [`publish`]: what is said about published ports; no IO.
 //!
 //! `docs/protocol.md` is the written form, with test vectors that the tests here check.
 
@@ -22,5 +23,6 @@ mod hex;
 pub mod link;
 pub mod message;
 pub mod mux;
+pub mod publish;
 pub mod relay;
 pub mod secret;

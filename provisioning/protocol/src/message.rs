@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::publish::Protocol;
+
 /// The longest JSON line that a reader takes, without its newline.
 pub const MAX_LINE: usize = 64 * 1024;
 
@@ -30,6 +32,15 @@ pub enum Target {
     },
     /// Everything sent comes back; for tests and measurements.
     Echo,
+    /// A port of the guest's loopback; opened by the host. Datagrams travel as [`crate::publish::datagram`] says.
+    Port {
+        /// The protocol.
+        protocol: Protocol,
+        /// The port.
+        port: u16,
+    },
+    /// One [`crate::publish::PublishRequest`] and its reply; opened by the agent.
+    Publish,
 }
 
 /// Which of the guest's two engines.
@@ -66,6 +77,8 @@ pub enum Part {
     Storage,
     /// The names of the host.
     HostNames,
+    /// The service by which engines publish ports.
+    Ports,
 }
 
 /// Something that happened in the guest.
@@ -188,8 +201,8 @@ pub enum AgentReply {
 /// A line that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// No newline within [`MAX_LINE`] bytes.
-    #[error("A line of more than {MAX_LINE} bytes")]
+    /// No newline within the bytes that a line may have.
+    #[error("A line is longer than it may be")]
     TooLong,
     /// Not the JSON that was expected.
     #[error("A line is not the expected JSON")]
@@ -198,8 +211,13 @@ pub enum LineError {
 
 /// One message as a line, newline included.
 pub fn to_line<T: Serialize>(message: &T) -> Result<Vec<u8>, LineError> {
+    to_line_within(message, MAX_LINE)
+}
+
+/// [`to_line`] with another limit.
+pub fn to_line_within<T: Serialize>(message: &T, limit: usize) -> Result<Vec<u8>, LineError> {
     let mut line = serde_json::to_vec(message).map_err(LineError::Json)?;
-    if line.len() > MAX_LINE {
+    if line.len() > limit {
         return Err(LineError::TooLong);
     }
     line.push(b'\n');
@@ -207,12 +225,27 @@ pub fn to_line<T: Serialize>(message: &T) -> Result<Vec<u8>, LineError> {
 }
 
 /// Cuts what arrives into lines; holds at most one incomplete line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LineBuffer {
     bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Default for LineBuffer {
+    fn default() -> Self {
+        Self::with_limit(MAX_LINE)
+    }
 }
 
 impl LineBuffer {
+    /// For lines of at most so many bytes.
+    pub fn with_limit(limit: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            limit,
+        }
+    }
+
     /// Adds what arrived. Take all messages out before adding more, or the buffer grows.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -221,13 +254,13 @@ impl LineBuffer {
     /// The next complete message; `None` when more bytes are needed.
     pub fn next_message<T: DeserializeOwned>(&mut self) -> Result<Option<T>, LineError> {
         let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') else {
-            return if self.bytes.len() > MAX_LINE {
+            return if self.bytes.len() > self.limit {
                 Err(LineError::TooLong)
             } else {
                 Ok(None)
             };
         };
-        if end > MAX_LINE {
+        if end > self.limit {
             return Err(LineError::TooLong);
         }
         let message = serde_json::from_slice(&self.bytes[..end]).map_err(LineError::Json);
@@ -252,6 +285,14 @@ mod tests {
             (Target::Discard, r#""discard""#),
             (Target::Source { bytes: 7 }, r#"{"source":{"bytes":7}}"#),
             (Target::Echo, r#""echo""#),
+            (
+                Target::Port {
+                    protocol: Protocol::Udp,
+                    port: 53,
+                },
+                r#"{"port":{"protocol":"udp","port":53}}"#,
+            ),
+            (Target::Publish, r#""publish""#),
         ] {
             assert_eq!(serde_json::to_string(&target).unwrap(), json);
             assert_eq!(serde_json::from_str::<Target>(json).unwrap(), target);

@@ -122,6 +122,8 @@ fn message(happening: &Happening) -> String {
             "podman.sock leads to root's engine".to_owned()
         }
         "mode-changed" => "podman.sock leads to the user's engine".to_owned(),
+        "port-opened" => format!("{} leads to the guest", port(&text)),
+        "port-closed" => format!("{} leads to the guest no more", port(&text)),
         "recovered" => "all works again".to_owned(),
         "rebooting" => "the guest reboots".to_owned(),
         "stopping" => "stopping".to_owned(),
@@ -135,6 +137,15 @@ fn message(happening: &Happening) -> String {
         }
     };
     one_line(&message)
+}
+
+fn port(text: &impl Fn(&str) -> String) -> String {
+    format!(
+        "{} port {} at {}",
+        text("protocol"),
+        text("port"),
+        text("address")
+    )
 }
 
 impl From<EventsError> for CommandError {

@@ -6,6 +6,7 @@ use super::Session;
 use crate::cli::args::supervise::SuperviseArgs;
 use crate::cli::error::CommandError;
 use crate::connection::ConnectionsFile;
+use crate::machine::ports::PortScope;
 use crate::provider::registry;
 use crate::supervisor::{self, SuperviseRequest};
 
@@ -16,6 +17,14 @@ pub(super) async fn run(args: &SuperviseArgs, session: &Session<'_>) -> Result<(
     let machine = session.store.find(&args.name)?;
     let provider = registry::provider(machine.config.provider)?;
     let cache = Directories::from_environment()?.data.join(ACCELERATORS);
+    // A wish that cannot be read may have been one for less.
+    let (ports, warning) = match session.hostconf.own() {
+        Ok(settings) => (settings.ports.unwrap_or_default(), None),
+        Err(error) => {
+            let warning = format!("ports are published on the loopback alone: {error}");
+            (PortScope::Loopback, Some(warning))
+        }
+    };
     let request = SuperviseRequest {
         machine,
         store: session.store.clone(),
@@ -23,6 +32,8 @@ pub(super) async fn run(args: &SuperviseArgs, session: &Session<'_>) -> Result<(
         accelerator_cache: cache,
         timeout: args.timeout,
         rescue: args.rescue,
+        ports,
+        warning,
     };
     supervisor::supervise(request, provider).await?;
     Ok(())

@@ -8,6 +8,7 @@ use crate::directories::Platform;
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+pub(crate) mod ports;
 pub(crate) mod routes;
 #[cfg(unix)]
 mod unix;

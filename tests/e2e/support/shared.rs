@@ -14,7 +14,7 @@ pub(crate) const NAME: &str = "shared";
 pub(crate) const IMAGE: &str = "localhost/busybox:e2e";
 
 /// What of BusyBox is in [`IMAGE`].
-const APPLETS: &str = "cat dd echo false grep head httpd id ls mkdir mkfifo nsenter ps sh sha256sum sleep stty touch \
+const APPLETS: &str = "cat dd echo false grep head httpd id ls mkdir mkfifo nc nsenter ps sh sha256sum sleep stty touch \
                        true wc wget";
 
 static SHARED: LazyLock<Mutex<Option<Shared>>> = LazyLock::new(|| Mutex::new(None));

@@ -11,6 +11,7 @@ mod engine;
 mod guest;
 mod kube;
 mod network;
+pub(crate) mod ports;
 mod registry;
 mod systemd;
 
@@ -147,6 +148,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(guest::trials());
     trials.extend(containers::trials());
     trials.extend(network::trials());
+    trials.extend(ports::trials());
     trials.extend(build::trials());
     trials.extend(support::for_full(compose::trials()));
     trials.extend(support::for_full(kube::trials()));

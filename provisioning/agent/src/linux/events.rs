@@ -106,13 +106,18 @@ fn subject(event: &AgentEvent) -> Subject {
 }
 
 /// The first event.
-pub(super) fn started() -> io::Result<AgentEvent> {
-    let boot_id = fs_err::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    Ok(AgentEvent::Started {
+pub(super) fn started(boot_id: String) -> AgentEvent {
+    AgentEvent::Started {
         build: BUILD.to_owned(),
-        boot_id: boot_id.trim_end().to_owned(),
+        boot_id,
         uptime_ms: uptime_ms(),
-    })
+    }
+}
+
+/// The kernel's id of this boot.
+pub(super) fn boot_id() -> io::Result<String> {
+    let id = fs_err::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(id.trim_end().to_owned())
 }
 
 /// Time since the guest's kernel started.
@@ -149,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_hears_the_state_and_then_the_changes() {
-        let first = started().unwrap();
+        let first = started("b".to_owned());
         let events = Events::new(first.clone());
         events.publish(listening(Rootful));
         let mut early = events.listen();
@@ -181,7 +186,7 @@ mod tests {
 
     #[test]
     fn engines_are_told_apart() {
-        let events = Events::new(started().unwrap());
+        let events = Events::new(started("b".to_owned()));
         events.publish(failed(Rootful));
         events.publish(ready(Rootless));
         assert!(events.holds(|event| *event == failed(Rootful)));

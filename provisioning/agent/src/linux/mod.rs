@@ -8,9 +8,10 @@
 //! * [`exec`]: programs that the host has run in the guest.
 //! * [`docker`]: the link at the place where Docker's clients look; [`clock`]: the guest's clock;
 //!   [`health`]: what else has to work; [`facts`]: what the guest has in common with its host;
-//!   [`name_services`]: what root's engine has to have loaded.
+//!   [`name_services`]: what root's engine has to have loaded; [`publish`]: ports of the host for containers.
 //!
-//! One thread, and no state but the list of events: a new agent in place of a dead one says the same.
+//! One thread, and no state but the list of events and, in a file, the published ports: a new agent in place of a dead one
+//! says the same.
 
 mod arguments;
 mod carrier;
@@ -28,6 +29,7 @@ mod observe;
 mod parameters;
 mod paths;
 mod port;
+mod publish;
 mod session;
 mod sys;
 mod systemd;
@@ -48,6 +50,7 @@ use self::events::Events;
 use self::facts::Certificates;
 use self::log::{log, log_error};
 use self::paths::Paths;
+use self::publish::Published;
 use self::session::Guest;
 
 /// Names this build in the hello and in the events.
@@ -99,10 +102,13 @@ fn run() -> Result<(), AgentError> {
     ));
 
     let carriers = Carrier::all(arguments.sockets, &boot)?;
+    let boot_id = events::boot_id()?;
+    let published = Published::load(&paths, &boot_id);
     let guest = Rc::new(Guest::new(
         boot,
         paths,
-        Events::new(events::started()?),
+        Events::new(events::started(boot_id)),
+        published,
         arguments.ssh_port,
     ));
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use machine_protocol::message::{AgentEvent, Engine};
-use tokio::sync::oneshot;
+use tokio::sync::watch as news;
 
 use super::docker::{self, Outcome};
 use super::engine::{self, PingError};
@@ -14,7 +14,7 @@ use super::events::uptime_ms;
 use super::facts::Certificates;
 use super::log::{chain, log, log_error};
 use super::session::Guest;
-use super::{facts, health, name_services, systemd, watch};
+use super::{facts, health, name_services, publish, systemd, watch};
 
 /// A socket's file is there a moment before the socket listens.
 const REFUSALS: u32 = 5;
@@ -24,12 +24,12 @@ const BETWEEN_REFUSALS: Duration = Duration::from_millis(200);
 pub(super) async fn observe(guest: Rc<Guest>, certificates: Certificates) {
     docker_link(&guest);
     name_services::load_early(&guest.paths);
-    let (booted, boot_is_over) = oneshot::channel();
+    let (booted, boot_is_over) = news::channel(false);
     let facts = async {
         facts::apply(&guest, &certificates).await;
         if facts::came_too_early(&guest) {
-            // The sign is its end, however it came.
-            let _ = boot_is_over.await;
+            // The end of the sender is as good.
+            let _ = boot_is_over.clone().wait_for(|over| *over).await;
             facts::retry(&guest, &certificates).await;
         }
         guest.set_facts_applied();
@@ -39,6 +39,7 @@ pub(super) async fn observe(guest: Rc<Guest>, certificates: Certificates) {
         engine(&guest, Engine::Rootful),
         engine(&guest, Engine::Rootless),
         health::ssh_listens(&guest),
+        publish::serve(Rc::clone(&guest), boot_is_over.clone()),
         boot(&guest, booted)
     );
 }
@@ -95,9 +96,9 @@ async fn ping(socket: &Path, disk_is_full: bool) -> Result<(), PingError> {
     }
 }
 
-async fn boot(guest: &Guest, booted: oneshot::Sender<()>) {
+async fn boot(guest: &Guest, booted: news::Sender<bool>) {
     let finished = systemd::boot_finished(&guest.paths).await;
-    let _ = booted.send(());
+    booted.send_replace(true);
     let state = match finished {
         Ok(state) => state,
         Err(error) => {

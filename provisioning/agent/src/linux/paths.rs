@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use machine_protocol::message::Engine;
 
+/// Not in the directory of our own, which is root's alone.
+const MACHINE_MARKER: &str = "run/podman-machine";
+
 /// All paths that the agent touches.
 #[derive(Debug)]
 pub(super) struct Paths {
@@ -63,6 +66,21 @@ impl Paths {
     /// What root's engine gets into its environment; the Ignition configuration names the same file.
     pub(super) fn engine_environment(&self) -> PathBuf {
         self.root.join("run/machine/engine.env")
+    }
+
+    /// Which ports are published.
+    pub(super) fn published_ports(&self) -> PathBuf {
+        self.root.join("run/machine/ports.json")
+    }
+
+    /// The file by which engines know that ports can be published.
+    pub(super) fn machine_marker(&self) -> PathBuf {
+        self.root.join(MACHINE_MARKER)
+    }
+
+    /// The same as the guest's own programs see it.
+    pub(super) fn machine_marker_target(&self) -> PathBuf {
+        Path::new("/").join(MACHINE_MARKER)
     }
 
     /// Where root's engine keeps what the user made.

@@ -19,6 +19,7 @@ use super::carrier::{Carrier, CarrierError, CarrierStream};
 use super::events::Events;
 use super::log::{chain, log, log_error};
 use super::paths::{Paths, chosen_engine};
+use super::publish::{self, Published};
 use super::targets;
 
 /// The wait after the first failure to reach the host over a carrier; each further one is twice as long.
@@ -34,6 +35,8 @@ pub(super) struct Guest {
     pub(super) boot: BootParameters,
     pub(super) paths: Paths,
     pub(super) events: Events,
+    /// The ports of the host that containers have.
+    pub(super) published: Published,
     /// Where the guest's SSH server listens.
     pub(super) ssh_server: SocketAddr,
     /// The engine of the machine's mode. It may change while the guest runs.
@@ -57,12 +60,19 @@ struct Session {
 }
 
 impl Guest {
-    pub(super) fn new(boot: BootParameters, paths: Paths, events: Events, ssh_port: u16) -> Self {
+    pub(super) fn new(
+        boot: BootParameters,
+        paths: Paths,
+        events: Events,
+        published: Published,
+        ssh_port: u16,
+    ) -> Self {
         Self {
             engine: Cell::new(chosen_engine(boot.rootful)),
             boot,
             paths,
             events,
+            published,
             ssh_server: SocketAddr::from((Ipv4Addr::LOCALHOST, ssh_port)),
             sessions: RefCell::default(),
             next_session: Cell::new(0),
@@ -106,6 +116,13 @@ impl Guest {
             session.link.close_with("The agent was asked to end");
         }
         !sessions.is_empty()
+    }
+
+    /// The links of the present sessions, the newest first.
+    pub(super) fn links(&self) -> Vec<Link> {
+        let sessions = self.sessions.borrow();
+        let links = sessions.iter().rev().map(|session| session.link.clone());
+        links.collect()
     }
 
     /// Ends the session over this carrier, whose other end the host has lost.
@@ -253,6 +270,7 @@ async fn session(stream: CarrierStream, carrier: &Carrier, guest: &Rc<Guest>) ->
     // All that serves this session ends with it.
     let mut tasks = JoinSet::new();
     tasks.spawn_local(tell(link.clone(), Rc::clone(guest)));
+    tasks.spawn_local(publish::introduce(link.clone(), Rc::clone(guest)));
     let mut driver = pin!(driver.run());
     let error = loop {
         tokio::select! {

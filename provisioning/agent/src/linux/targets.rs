@@ -1,13 +1,14 @@
 //! What the host's streams are joined to. A short list: nothing else can be reached in the guest.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use machine_protocol::link::{Incoming, Link, MuxStream, ResetCode, StreamError};
 use machine_protocol::message::Target;
+use machine_protocol::publish::Protocol;
 use machine_protocol::relay::{relay_tcp, relay_unix};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -23,12 +24,13 @@ pub(super) async fn serve(incoming: Incoming, link: Link, guest: Rc<Guest>) {
             return relay(incoming, &socket).await;
         }
         Target::Ssh => return relay_ssh(incoming, guest.ssh_server).await,
+        Target::Port { protocol, port } => return relay_port(incoming, protocol, port).await,
         Target::Exec => exec::serve(incoming.accept(), &guest).await,
         Target::AgentControl => control::serve(incoming.accept(), &link, &guest).await,
         Target::Discard => discard(incoming.accept()).await,
         Target::Source { bytes } => source(incoming.accept(), bytes).await,
         Target::Echo => echo(incoming.accept()).await,
-        Target::AgentEvents => {
+        Target::AgentEvents | Target::Publish => {
             return incoming
                 .refuse_with(ResetCode::UnknownTarget, "The agent opens this one itself");
         }
@@ -53,6 +55,29 @@ async fn relay(incoming: Incoming, socket: &Path) {
         }
         Err(error) => {
             let reason = format!("`{}` takes no connection: {error}", socket.display());
+            incoming.refuse_with(ResetCode::Unreachable, &reason);
+        }
+    }
+}
+
+/// Published ports are bound on all of the guest's addresses by engines, and by other servers on one of the two.
+async fn relay_port(incoming: Incoming, protocol: Protocol, port: u16) {
+    if protocol == Protocol::Udp {
+        return incoming.refuse_with(ResetCode::UnknownTarget, "No datagrams yet");
+    }
+    let addresses = [
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
+    ];
+    match TcpStream::connect(&addresses[..]).await {
+        Ok(connection) => {
+            // A failure costs speed and nothing else.
+            let _ = connection.set_nodelay(true);
+            // Servers hang up, which is no news.
+            let _ = relay_tcp(connection, incoming.accept()).await;
+        }
+        Err(error) => {
+            let reason = format!("Port {port} of the guest takes no connection: {error}");
             incoming.refuse_with(ResetCode::Unreachable, &reason);
         }
     }

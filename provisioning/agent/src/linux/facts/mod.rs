@@ -5,9 +5,9 @@
 //! trouble is reported; a guest without any of them hears nothing of it.
 
 mod certificates;
-mod files;
+pub(super) mod files;
 mod host_names;
-mod program;
+pub(super) mod program;
 mod proxies;
 mod swap;
 mod time_zone;

@@ -16,7 +16,7 @@ const OUTPUT_LIMIT: u64 = 64 * 1024;
 const LINE_LENGTH: usize = 300;
 
 /// Finds a program.
-pub(super) fn find(paths: &Paths, name: &str) -> Option<PathBuf> {
+pub(in crate::linux) fn find(paths: &Paths, name: &str) -> Option<PathBuf> {
     DIRECTORIES
         .iter()
         .map(|directory| paths.root().join(directory).join(name))
@@ -24,7 +24,7 @@ pub(super) fn find(paths: &Paths, name: &str) -> Option<PathBuf> {
 }
 
 /// Runs a program to its end; what it said.
-pub(super) async fn run(
+pub(in crate::linux) async fn run(
     paths: &Paths,
     name: &str,
     arguments: &[&str],
@@ -72,40 +72,40 @@ async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
 
 /// Programs of tests, which note how they were called.
 #[cfg(test)]
-pub(super) mod testing {
+pub(in crate::linux) mod testing {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
     /// A directory that stands for a guest.
-    pub(in crate::linux::facts) struct Stub {
+    pub(in crate::linux) struct Stub {
         root: tempfile::TempDir,
-        pub(in crate::linux::facts) paths: Paths,
+        pub(in crate::linux) paths: Paths,
     }
 
     impl Stub {
-        pub(in crate::linux::facts) fn new() -> Self {
+        pub(in crate::linux) fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
             let paths = Paths::new(root.path().to_path_buf(), 1000);
             Self { root, paths }
         }
 
-        pub(in crate::linux::facts) fn path(&self, name: &str) -> PathBuf {
+        pub(in crate::linux) fn path(&self, name: &str) -> PathBuf {
             self.root.path().join(name)
         }
 
-        pub(in crate::linux::facts) fn put(&self, name: &str, content: &str) {
+        pub(in crate::linux) fn put(&self, name: &str, content: &str) {
             let path = self.path(name);
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, content).unwrap();
         }
 
-        pub(in crate::linux::facts) fn text(&self, name: &str) -> String {
+        pub(in crate::linux) fn text(&self, name: &str) -> String {
             fs_err::read_to_string(self.path(name)).unwrap()
         }
 
         /// A program that notes its arguments, then runs `script` with `$ROOT`.
-        pub(in crate::linux::facts) fn program(&self, name: &str, script: &str) {
+        pub(in crate::linux) fn program(&self, name: &str, script: &str) {
             let root = self.root.path().display();
             let short = name.rsplit('/').next().unwrap();
             let text =
@@ -116,7 +116,7 @@ pub(super) mod testing {
         }
 
         /// The calls since the last question.
-        pub(in crate::linux::facts) fn calls(&self) -> Vec<String> {
+        pub(in crate::linux) fn calls(&self) -> Vec<String> {
             let calls = fs_err::read_to_string(self.path("calls")).unwrap_or_default();
             let _ = fs_err::remove_file(self.path("calls"));
             calls

@@ -1,0 +1,303 @@
+//! A publisher with a guest of the test's own at the other end of a link.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use machine_protocol::link::{Hello, Role, accept, connect};
+use machine_protocol::publish::Protocol;
+use machine_protocol::secret::Secret;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc};
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+struct Somebody;
+
+#[async_trait]
+impl Neighbours for Somebody {
+    async fn holder(&self, port: &Port) -> Option<String> {
+        Some(format!("machine `other` with {port}"))
+    }
+}
+
+struct Bench {
+    publisher: Arc<Publisher>,
+    guest: Link,
+    news: mpsc::UnboundedReceiver<PortNews>,
+    number: u64,
+}
+
+impl Bench {
+    /// The guest echoes what comes to its ports.
+    async fn new(scope: Scope) -> Self {
+        let secret = Secret::generate().unwrap();
+        let hello = |role| Hello {
+            role,
+            secret: secret.clone(),
+            build: "test".to_owned(),
+            carrier: "pipe".to_owned(),
+        };
+        let (near, far) = duplex(1 << 20);
+        let (host_hello, guest_hello) = (hello(Role::Host), hello(Role::Guest));
+        let never = Notify::new();
+        let (host, guest) = tokio::join!(
+            connect(near, &host_hello, &never),
+            accept(far, &guest_hello)
+        );
+        let ((host, host_driver), (guest, guest_driver)) = (host.unwrap(), guest.unwrap());
+        tokio::spawn(host_driver.run());
+        tokio::spawn(guest_driver.run());
+        let (told, news) = mpsc::unbounded_channel();
+        let (_, link) = watch::channel(Some(host.clone()));
+        let config = PublishConfig {
+            scope,
+            neighbours: Arc::new(Somebody),
+        };
+        let publisher = Publisher::new(config, link, move |news| {
+            let _ = told.send(news);
+        });
+        let publisher = Arc::new(publisher);
+        let answering = Arc::clone(&publisher);
+        tokio::spawn(async move {
+            while let Some(incoming) = host.incoming().await {
+                assert_eq!(incoming.target, Target::Publish);
+                let answering = Arc::clone(&answering);
+                tokio::spawn(async move { answering.answer(incoming).await });
+            }
+        });
+        let served = guest.clone();
+        tokio::spawn(async move {
+            while let Some(incoming) = served.incoming().await {
+                let Target::Port { port, .. } = incoming.target else {
+                    panic!("another target");
+                };
+                tokio::spawn(async move {
+                    let (mut from, mut to) = incoming.accept().into_split();
+                    to.write_all(format!("{port}:").as_bytes()).await.unwrap();
+                    while let Ok(Some(bytes)) = from.read().await {
+                        to.write_all(&bytes).await.unwrap();
+                    }
+                    to.finish();
+                });
+            }
+        });
+        Self {
+            publisher,
+            guest,
+            news,
+            number: 0,
+        }
+    }
+
+    async fn asks(&mut self, wanted: Wanted) -> PublishReply {
+        self.number += 1;
+        let request = PublishRequest {
+            boot: "boot".to_owned(),
+            number: self.number,
+            wanted,
+        };
+        let line = message::to_line(&request).unwrap();
+        serde_json::from_slice(&self.says(&line).await).unwrap()
+    }
+
+    async fn says(&self, bytes: &[u8]) -> Vec<u8> {
+        let (mut from, mut to) = self.guest.open(&Target::Publish).unwrap().into_split();
+        let said = async {
+            if to.write_all(bytes).await.is_ok() {
+                to.finish();
+            }
+        };
+        let heard = async {
+            let mut heard = Vec::new();
+            while let Ok(Some(bytes)) = from.read().await {
+                heard.extend_from_slice(&bytes);
+            }
+            heard
+        };
+        soon(async { tokio::join!(said, heard) }).await.1
+    }
+
+    fn told(&mut self) -> Vec<PortNews> {
+        std::iter::from_fn(|| self.news.try_recv().ok()).collect()
+    }
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, what)
+        .await
+        .expect("it takes too long")
+}
+
+fn free() -> u16 {
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    probe.local_addr().unwrap().port()
+}
+
+fn port(address: &str, number: u16) -> Port {
+    Port {
+        protocol: Protocol::Tcp,
+        address: address.parse().unwrap(),
+        port: number,
+        guest_port: 80,
+    }
+}
+
+fn open(port: Port) -> OpenPort {
+    let owner = Owner::Container;
+    OpenPort { owner, port }
+}
+
+async fn answers(address: &str, number: u16) -> Option<String> {
+    let address = SocketAddr::new(address.parse().unwrap(), number);
+    let mut client = TcpStream::connect(address).await.ok()?;
+    client.write_all(b"hi").await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut answer = String::new();
+    soon(client.read_to_string(&mut answer)).await.unwrap();
+    Some(answer)
+}
+
+fn has_ipv6() -> bool {
+    std::net::TcpListener::bind("[::1]:0").is_ok()
+}
+
+#[tokio::test]
+async fn a_port_is_open_when_the_answer_comes_and_closed_when_the_next_does() {
+    let mut bench = Bench::new(Scope::All).await;
+    let number = free();
+    let wanted = port("0.0.0.0", number);
+    for _ in 0..2 {
+        let reply = bench.asks(Wanted::Expose(wanted)).await;
+        assert_eq!(reply, PublishReply::Done);
+        assert_eq!(answers("127.0.0.1", number).await.unwrap(), "80:hi");
+    }
+    if has_ipv6() {
+        assert_eq!(answers("::1", number).await.unwrap(), "80:hi");
+    }
+    assert_eq!(bench.told(), [PortNews::Opened(open(wanted))], "once");
+    assert_eq!(bench.publisher.list().await, [open(wanted)]);
+
+    // Again and again: a port that was closed can be had at once.
+    for _ in 0..20 {
+        let reply = bench.asks(Wanted::Unexpose(wanted)).await;
+        assert_eq!(reply, PublishReply::Done);
+        assert_eq!(answers("127.0.0.1", number).await, None);
+        let reply = bench.asks(Wanted::Expose(wanted)).await;
+        assert_eq!(reply, PublishReply::Done);
+    }
+    bench.publisher.close().await;
+    assert_eq!(answers("127.0.0.1", number).await, None);
+    assert_eq!(bench.told().last(), Some(&PortNews::Closed(open(wanted))));
+    let reply = bench.asks(Wanted::Expose(wanted)).await;
+    let reason = "the machine is stopping".to_owned();
+    assert_eq!(reply, PublishReply::Failed { reason });
+}
+
+#[tokio::test]
+async fn a_sync_closes_what_is_gone_and_opens_what_is_missing() {
+    let mut bench = Bench::new(Scope::All).await;
+    let (one, two) = (free(), free());
+    let kept = port("127.0.0.1", one);
+    bench.asks(Wanted::Expose(kept)).await;
+    let gone = port("127.0.0.1", two);
+    bench.asks(Wanted::Expose(gone)).await;
+    bench.told();
+    let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = port("127.0.0.1", holder.local_addr().unwrap().port());
+    let reply = bench.asks(Wanted::Sync(vec![kept, taken])).await;
+    assert_eq!(reply, PublishReply::Synced { missing: 1 });
+    let told = bench.told();
+    assert_eq!(told[0], PortNews::Closed(open(gone)));
+    let PortNews::Missing {
+        port: missing,
+        reason,
+    } = &told[1]
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!(*missing, taken);
+    assert!(
+        reason.contains("address already in use by machine `other`"),
+        "{reason}"
+    );
+    drop(holder);
+    let reply = bench.asks(Wanted::Sync(vec![kept, taken])).await;
+    assert_eq!(reply, PublishReply::Synced { missing: 0 });
+    assert_eq!(bench.told(), [PortNews::Opened(open(taken))]);
+    // What the guest wants is nothing to what the configuration wants.
+    let own = port("127.0.0.1", two);
+    bench.publisher.configure(&[own]).await;
+    let reply = bench.asks(Wanted::Sync(Vec::new())).await;
+    assert_eq!(reply, PublishReply::Synced { missing: 0 });
+    let list = bench.publisher.list().await;
+    assert_eq!(list.len(), 1);
+    assert_eq!((list[0].owner, list[0].port), (Owner::Configured, own));
+    let PublishReply::Failed { reason } = bench.asks(Wanted::Expose(own)).await else {
+        panic!("it is taken");
+    };
+    assert!(
+        reason.contains("`machine port` of this machine"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn what_comes_late_changes_nothing() {
+    let mut bench = Bench::new(Scope::All).await;
+    let wanted = port("127.0.0.1", free());
+    bench.number = 5;
+    bench.asks(Wanted::Unexpose(wanted)).await;
+    bench.number = 3;
+    let reply = bench.asks(Wanted::Expose(wanted)).await;
+    let reason = "the request is out of date".to_owned();
+    assert_eq!(reply, PublishReply::Failed { reason });
+    assert_eq!(bench.publisher.list().await, []);
+}
+
+#[tokio::test]
+async fn a_hostile_guest_gets_nothing() {
+    let mut bench = Bench::new(Scope::Loopback).await;
+    for (address, number) in [("8.8.8.8", 5), ("224.0.0.1", 5), ("127.0.0.1", 0)] {
+        let reply = bench.asks(Wanted::Expose(port(address, number))).await;
+        assert!(matches!(reply, PublishReply::Failed { .. }), "{reply:?}");
+    }
+    for line in [
+        &b"rubbish\n"[..],
+        b"{\"boot\":\"b\",\"number\":1,\"wanted\":{\"expose\":{\"protocol\":\"unix\",\"address\":\"/etc/x\",\"port\":1,\"guest_port\":1}}}\n",
+        b"{\"boot\":\"b\",\"number\":1,\"wanted\":{\"expose\":{\"protocol\":\"tcp\",\"address\":\"127.0.0.1\",\"port\":70000,\"guest_port\":1}}}\n",
+        b"no end",
+        &vec![b'x'; MAX_LINE + 100],
+    ] {
+        assert_eq!(bench.says(line).await, b"", "{} bytes", line.len());
+    }
+    assert_eq!(bench.publisher.list().await, []);
+    // Those who begin and say nothing are few at a time.
+    let mut silent = Vec::new();
+    for _ in 0..REQUESTS {
+        let (from, mut to) = bench.guest.open(&Target::Publish).unwrap().into_split();
+        to.write_all(b"{").await.unwrap();
+        silent.push((from, to));
+    }
+    assert_eq!(bench.says(b"{}\n").await, b"");
+    drop(silent);
+    soon(async {
+        let line = b"{\"boot\":\"b\",\"number\":1,\"wanted\":{\"sync\":[]}}\n";
+        while bench.says(line).await != b"{\"synced\":{\"missing\":0}}\n" {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn loopback_alone_means_it() {
+    let mut bench = Bench::new(Scope::Loopback).await;
+    let number = free();
+    let reply = bench.asks(Wanted::Expose(port("0.0.0.0", number))).await;
+    assert_eq!(reply, PublishReply::Done);
+    assert_eq!(answers("127.0.0.1", number).await.unwrap(), "80:hi");
+    // Another program can still have the port at another address.
+    assert!(TcpListener::bind(("127.0.0.2", number)).await.is_ok() || cfg!(target_os = "macos"));
+}

@@ -1,0 +1,256 @@
+//! Ports that containers publish, as a user on the host meets them.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+
+use super::guest::as_root;
+use super::{Engine, each, ended, rootless};
+use crate::support::command::eventually;
+use crate::support::home::SOON;
+use crate::support::shared::{IMAGE, NAME};
+
+/// An echo at port 7, which knows the end of what it is sent, and files at port 80, one of them large.
+const SERVER: &str = "mkdir /w; echo a word >/w/word; dd if=/dev/zero of=/w/large bs=1M count=16 2>/dev/null; \
+                      nc -ll -p 7 -e cat & exec httpd -f -p 80 -h /w";
+const LARGE: usize = 16 << 20;
+
+pub(super) fn trials() -> Vec<Trial> {
+    let mut trials = each("ports_are_the_hosts_while_their_container_runs", published);
+    trials.extend(each(
+        "ports_that_cannot_be_had_fail_the_run_and_leave_nothing",
+        refused,
+    ));
+    trials.push(rootless(
+        "ports_serve_two_hundred_clients_and_a_slow_one",
+        many,
+    ));
+    trials
+}
+
+/// A port that nobody has.
+pub(crate) fn free_port() -> u16 {
+    let probe = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    probe.local_addr().expect("it is bound").port()
+}
+
+fn connect(address: &str) -> std::io::Result<TcpStream> {
+    let address: SocketAddr = address.parse().expect("an address");
+    let stream = TcpStream::connect_timeout(&address, SOON)?;
+    stream.set_read_timeout(Some(SOON))?;
+    Ok(stream)
+}
+
+/// What comes back to these bytes and their end; nothing where nobody answers.
+pub(crate) fn exchange(address: &str, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = connect(address)?;
+    stream.write_all(bytes)?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+/// Waits until the server inside has begun to listen: the host's port is open before.
+fn answers(address: &str, bytes: &[u8], expected: &[u8]) {
+    eventually(address, SOON, || {
+        let answer = exchange(address, bytes).unwrap_or_default();
+        answer.ends_with(expected).then_some(())
+    });
+}
+
+fn is_closed(address: &str) -> bool {
+    let stream = connect(address);
+    stream.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+}
+
+fn run_server(engine: &Engine<'_>, name: &str, ports: &[&str]) {
+    let run = ["run", "--detach", "--name", name];
+    let command = [IMAGE, "sh", "-c", SERVER];
+    engine.podman_says(&[&run[..], ports, &command].concat());
+}
+
+fn published(engine: &Engine<'_>) {
+    let (all, one) = (free_port(), free_port());
+    let ports = [format!("{all}:7"), format!("127.0.0.1:{one}:80")];
+    run_server(engine, "published", &["-p", &ports[0], "-p", &ports[1]]);
+    // Open since the command returned, whatever the server is doing.
+    let v4 = format!("127.0.0.1:{all}");
+    assert!(connect(&v4).is_ok());
+    let v6 = format!("[::1]:{all}");
+    let local = format!("127.0.0.1:{one}");
+    answers(&v4, b"to the end", b"to the end");
+    answers(&v6, b"of IPv6 too", b"of IPv6 too");
+    answers(&local, b"GET /word HTTP/1.0\r\n\r\n", b"a word\n");
+    assert!(
+        is_closed(&format!("[::1]:{one}")),
+        "one address is asked for"
+    );
+    assert!(is_closed(&format!("127.0.0.2:{one}")));
+
+    // A second container with a number of the first, at another address of the host.
+    let clash = format!("127.0.0.2:{one}:80");
+    let ended = ended(
+        engine
+            .docker()
+            .args(["run", "--rm", "-p", &clash, IMAGE, "true"]),
+    );
+    assert!(!ended.status.success());
+    for words in [
+        "address already in use",
+        "can be bound once, for all addresses",
+    ] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+    answers(&local, b"GET /word HTTP/1.0\r\n\r\n", b"a word\n");
+
+    engine.podman_says(&["rm", "--force", "--time", "0", "published"]);
+    for address in [v4, v6, local] {
+        assert!(is_closed(&address), "{address} is open still");
+    }
+    let events = engine.home.machine(&["events", NAME], SOON).succeeded();
+    for words in ["leads to the guest", "leads to the guest no more"] {
+        let line = format!("tcp port {one} at 127.0.0.1 {words}");
+        assert!(events.contains(&line), "{line}: {events}");
+    }
+}
+
+fn refused(engine: &Engine<'_>) {
+    // The middle of a range is somebody else's.
+    let (first, holder) = range_with_a_hole();
+    let range = format!("{first}-{}:1-3", first + 2);
+    let run = [
+        "run", "--rm", "--name", "refused", "-p", &range, IMAGE, "true",
+    ];
+    for mut client in [engine.podman(), engine.docker()] {
+        let ended = ended(client.args(run));
+        assert!(!ended.status.success());
+        let words = format!(
+            "address already in use by `e2e` (process {})",
+            std::process::id()
+        );
+        assert!(ended.stderr.contains(&words), "{}", ended.stderr);
+        for port in [first, first + 2] {
+            assert!(is_closed(&format!("127.0.0.1:{port}")), "{port} stays open");
+        }
+    }
+    drop(holder);
+    let absent = "192.0.2.77:5000:80";
+    let error = ended(
+        engine
+            .podman()
+            .args(["run", "--rm", "-p", absent, IMAGE, "true"]),
+    )
+    .failed();
+    assert!(
+        error.contains("this host does not have the address 192.0.2.77"),
+        "{error}"
+    );
+    // What failed is forgotten, and the same can be had now.
+    engine.podman_says(&run);
+    for port in first..first + 3 {
+        assert!(is_closed(&format!("127.0.0.1:{port}")), "{port} stays open");
+    }
+    assert_eq!(ports_in_guest(engine), "[]", "and the guest knows of none");
+    if engine.rootful {
+        low_port(engine);
+    }
+}
+
+/// What the guest's own service lists.
+fn ports_in_guest(engine: &Engine<'_>) -> String {
+    as_root(
+        engine,
+        "curl -sS http://gateway.containers.internal/services/forwarder/all",
+    )
+}
+
+/// Port 80 of the guest belongs to containers, though the service answers at that number: with a server on it, it still
+/// does. What the host says of its own port 80 depends on who runs this.
+fn low_port(engine: &Engine<'_>) {
+    let server = ["run", "--detach", "--name", "low", "--network", "host"];
+    engine.podman_says(&[&server[..], &[IMAGE, "httpd", "-f", "-p", "80"]].concat());
+    assert_eq!(ports_in_guest(engine), "[]");
+    engine.podman_says(&["rm", "--force", "--time", "0", "low"]);
+    let run = ["run", "--detach", "--name", "low", "-p", "127.0.0.1:80:80"];
+    let ended = ended(engine.podman().args(run).args([IMAGE, "sh", "-c", SERVER]));
+    if ended.status.success() {
+        answers("127.0.0.1:80", b"GET /word HTTP/1.0\r\n\r\n", b"a word\n");
+    } else {
+        for words in [
+            "permission denied",
+            "net.ipv4.ip_unprivileged_port_start=80",
+        ] {
+            assert!(ended.stderr.contains(words), "{}", ended.stderr);
+        }
+        assert!(is_closed("127.0.0.1:80"));
+    }
+    assert_ne!(ports_in_guest(engine), "");
+    engine.podman_says(&["rm", "--force", "--time", "0", "low"]);
+}
+
+/// Three ports of which the second is taken at all addresses.
+fn range_with_a_hole() -> (u16, TcpListener) {
+    loop {
+        let holder = TcpListener::bind("0.0.0.0:0").expect("a port is free");
+        let middle = holder.local_addr().expect("it is bound").port();
+        let beside = [middle - 1, middle + 1].map(|port| TcpListener::bind(("0.0.0.0", port)));
+        if beside.iter().all(Result::is_ok) {
+            return (middle - 1, holder);
+        }
+    }
+}
+
+fn many(engine: &Engine<'_>) {
+    let (echo, files) = (free_port(), free_port());
+    let ports = [format!("{echo}:7"), format!("{files}:80")];
+    run_server(engine, "many", &["-p", &ports[0], "-p", &ports[1]]);
+    let (echo, files) = (format!("127.0.0.1:{echo}"), format!("127.0.0.1:{files}"));
+    answers(&files, b"GET /word HTTP/1.0\r\n\r\n", b"a word\n");
+    answers(&echo, b"ready", b"ready");
+
+    // One that does not read is in nobody's way, and gets all of it in the end.
+    let mut slow = connect(&files).expect("it is open");
+    slow.write_all(b"GET /large HTTP/1.0\r\n\r\n")
+        .expect("it is taken");
+    let large = exchange(&files, b"GET /large HTTP/1.0\r\n\r\n").expect("all of it comes");
+    assert!(large.len() > LARGE, "{} bytes", large.len());
+    std::thread::scope(|scope| {
+        let client = |number: usize| {
+            let files = &files;
+            move || {
+                for _ in 0..20 {
+                    let answer = exchange(files, b"GET /word HTTP/1.0\r\n\r\n");
+                    let answer = answer.unwrap_or_else(|error| panic!("client {number}: {error}"));
+                    assert!(answer.ends_with(b"a word\n"), "client {number}");
+                }
+            }
+        };
+        let clients: Vec<_> = (0..10).map(|number| scope.spawn(client(number))).collect();
+        for client in clients {
+            client.join().expect("a client got its answers");
+        }
+    });
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).expect("all of it comes");
+    assert!(rest.len() > LARGE, "{} bytes", rest.len());
+
+    // One that goes away takes nothing with it.
+    let gone = connect(&echo).expect("it is open");
+    drop(gone);
+    answers(&echo, b"still", b"still");
+    engine.podman_says(&["rm", "--force", "--time", "0", "many"]);
+    let listed = || {
+        as_root(
+            engine,
+            "ss -Htn state established '( dport = :80 )' | wc -l",
+        )
+    };
+    eventually(
+        "the guest has no connection left",
+        Duration::from_secs(10),
+        || (listed() == "0").then_some(()),
+    );
+}
