@@ -4,6 +4,7 @@
 //! above it asks which system it runs on. This crate knows no machine and no engine.
 
 pub mod atomic;
+pub mod companion;
 pub mod directories;
 pub mod facts;
 pub mod limits;
@@ -13,6 +14,7 @@ pub mod ports;
 pub mod process;
 pub mod program;
 pub mod record_lock;
+pub mod routes;
 mod sys;
 pub mod termination;
 #[cfg(test)]

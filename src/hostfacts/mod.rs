@@ -122,17 +122,22 @@ impl Host {
             &|name| env(name).or_else(|| self.conf.engine.env.get(name).map(OsString::from)),
             &mut warnings,
         );
+        if loopback.is_none() && proxies::are_on_the_host(&proxies) {
+            warnings.push(
+                "a proxy is on the host's loopback, which the machine is kept from; `machine set --host-loopback` opens it"
+                    .to_owned(),
+            );
+        }
         let certificates = if config.import_native_ca {
             certificates::gather(env, &mut warnings)
         } else {
             None
         };
-        let host_address = loopback.filter(|_| proxies::name_the_host(&proxies));
         Gathered {
             facts: HostFacts {
                 time_zone,
                 proxies,
-                host_address,
+                host_address: loopback,
                 swap_mib: config.swap_mib,
                 certificates: certificates.is_some(),
             },

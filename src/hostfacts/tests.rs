@@ -28,7 +28,11 @@ fn env<'e>(set: &'e [(&'e str, &'e str)]) -> impl Fn(&str) -> Option<OsString> +
 fn nothing_is_asked_for() {
     let config = config(|config| config.time_zone.clear());
     let gathered = host("").gather(&config, LOOPBACK, &|_| None);
-    assert_eq!(gathered.facts, HostFacts::default());
+    let expected = HostFacts {
+        host_address: LOOPBACK,
+        ..HostFacts::default()
+    };
+    assert_eq!(gathered.facts, expected);
     assert_eq!(gathered.certificates, None);
     assert_eq!(gathered.warnings, [""; 0]);
 }
@@ -57,6 +61,8 @@ fn all_is_asked_for() {
     assert_eq!(gathered.facts.swap_mib, 64);
     assert!(gathered.facts.certificates && gathered.certificates.is_some());
     assert_eq!(gathered.warnings, [""; 0]);
+    let closed = host("").gather(&config, None, &env(&set));
+    assert_eq!(closed.warnings.len(), 1, "{:?}", closed.warnings);
     let shown = format!("{gathered:?}");
     assert!(
         shown.contains("http_proxy") && !shown.contains("hunter2"),
@@ -76,7 +82,7 @@ fn proxies_of_containers_conf() {
         proxies,
         [("http_proxy".to_owned(), "http://a:1".to_owned())]
     );
-    assert_eq!(gathered.facts.host_address, None);
+    assert_eq!(gathered.facts.host_address, LOOPBACK);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::machine::name::{NameError, check_user};
 use crate::machine::resources::ResourceError;
-use crate::machine::{MachineName, ProviderKind, Resources, Vsock};
+use crate::machine::{MachineName, Network, ProviderKind, Resources, Vsock};
 
 /// What was asked for when the machine was made. It is the content of `machine.toml`; nothing that happens to the
 /// machine later is in it.
@@ -55,12 +55,27 @@ pub struct MachineConfig {
     /// The vsock that it is to have.
     #[serde(default)]
     pub vsock: Vsock,
+    /// What carries its packets.
+    #[serde(default)]
+    pub network: Network,
+    /// Whether its guest reaches what listens on the host's loopback.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub host_loopback: bool,
     /// What it gets of the host.
     pub resources: Resources,
 }
 
 /// The word for the host's time zone.
 pub const LOCAL_TIME_ZONE: &str = "local";
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
 
 fn local_time_zone() -> String {
     LOCAL_TIME_ZONE.to_owned()

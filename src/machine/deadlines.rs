@@ -83,6 +83,12 @@ deadlines! {
     /// The program that is a machine's vsock device.
     VSOCK_DEVICE = Duration::from_secs(5), "the vsock device's program to listen",
         "it opens its sockets first thing; without it the machine starts all the same";
+    /// The program that carries a machine's packets.
+    NETWORK_PROGRAM = Duration::from_secs(5), "the network's program to listen",
+        "it opens its socket first thing";
+    /// Before a program that ended again and again is started once more.
+    NETWORK_PAUSE = Duration::from_secs(15), "the next attempt to start the network's program",
+        "what makes it end tells nobody when it is over; a host that was connected anew waits no longer than this";
     /// The engine's answer to `/_ping`.
     ENGINE_PING = Duration::from_secs(30), "the engine to answer",
         "the first request starts it by socket activation, which under emulation takes ten seconds and more";

@@ -6,6 +6,7 @@ pub mod config;
 pub mod deadlines;
 pub mod name;
 pub mod nearest;
+pub mod network;
 pub mod ports;
 pub mod provider_kind;
 pub mod resources;
@@ -16,6 +17,7 @@ pub mod vsock;
 
 pub use config::{DiskFormat, MachineConfig};
 pub use name::MachineName;
+pub use network::{Egress, GuestNetwork, Network};
 pub use provider_kind::ProviderKind;
 pub use resources::Resources;
 pub use status::Status;

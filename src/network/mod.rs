@@ -1,3 +1,4 @@
-//! What a machine has of the host's network: published ports.
+//! A machine and the network: how its guest gets out, and what it publishes on the host.
 
+pub mod egress;
 pub mod publish;

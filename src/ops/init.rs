@@ -34,7 +34,7 @@ use crate::connection::machine::{self as pair, Scheme};
 use crate::connection::{ConnectionError, ConnectionsFile};
 use crate::machine::name::{NameError, check_user};
 use crate::machine::resources::{HostResources, ResourceError, Wish};
-use crate::machine::{MachineConfig, MachineName, ProviderKind, Resources, Vsock};
+use crate::machine::{MachineConfig, MachineName, Network, ProviderKind, Resources, Vsock};
 use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage, ObtainError};
 use crate::provider::registry;
 use crate::store::{Draft, EditGuard, Store, StoreError, StoredMachine};
@@ -67,6 +67,10 @@ pub struct InitRequest {
     pub import_native_ca: bool,
     /// The vsock that it is to have.
     pub vsock: Vsock,
+    /// What carries its packets.
+    pub network: Network,
+    /// Whether its guest reaches the host's loopback.
+    pub host_loopback: bool,
 }
 
 /// The providers that this host has, the default first (spec 0).
@@ -288,6 +292,8 @@ pub async fn init(
         swap_mib: request.swap_mib,
         import_native_ca: request.import_native_ca,
         vsock: request.vsock,
+        network: request.network,
+        host_loopback: request.host_loopback,
         resources,
     };
     let commit = {

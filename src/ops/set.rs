@@ -26,7 +26,7 @@ use crate::machine::config::{ConfigError, LOCAL_TIME_ZONE};
 use crate::machine::resources::{ResourceError, Wish};
 use crate::machine::settings::{LARGEST_SWAP_MIB, Origin, SettingError};
 use crate::machine::time_zone::{self, TimeZoneError};
-use crate::machine::{DiskFormat, MachineConfig, MachineName, Resources, Status, Vsock};
+use crate::machine::{DiskFormat, MachineConfig, MachineName, Network, Resources, Status, Vsock};
 use crate::store::{EditGuard, MachineFiles, Store, StoreError, StoredMachine};
 use crate::supervisor::client::{self, ClientError};
 
@@ -49,6 +49,10 @@ pub struct SetRequest {
     pub import_native_ca: Option<bool>,
     /// The vsock that it is to have.
     pub vsock: Option<Vsock>,
+    /// What carries its packets.
+    pub network: Option<Network>,
+    /// Whether its guest is to reach the host's loopback.
+    pub host_loopback: Option<bool>,
     /// USB devices that are to be passed through, instead of those that are.
     pub usbs: Option<Vec<String>>,
 }
@@ -224,6 +228,8 @@ impl SetRequest {
         new.rootful = self.rootful.unwrap_or(old.rootful);
         new.swap_mib = self.swap_mib.unwrap_or(old.swap_mib);
         new.vsock = self.vsock.unwrap_or(old.vsock);
+        new.network = self.network.unwrap_or(old.network);
+        new.host_loopback = self.host_loopback.unwrap_or(old.host_loopback);
         new.import_native_ca = self.import_native_ca.unwrap_or(old.import_native_ca);
         new.check()?;
         Ok(new)

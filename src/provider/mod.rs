@@ -32,8 +32,8 @@ use machine_host::process::ProcessIdentity;
 
 pub use error::ProviderError;
 pub use plan::{
-    Accelerator, Capabilities, CarrierKind, Egress, FirstBootChannel, LaunchPlan, ResolveRequest,
-    Resolved, StockImages, VmPaths, VsockWay,
+    Accelerator, Capabilities, CarrierKind, FirstBootChannel, LaunchPlan, NetworkJoint,
+    ResolveRequest, Resolved, StockImages, VmPaths, VsockWay,
 };
 pub use vm::{
     ExitReason, LinkIo, LinkStream, PauseReason, Progress, Vm, VmEvent, VmEvents, VsockDevice,

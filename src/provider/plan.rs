@@ -1,11 +1,10 @@
 //! What a provider offers, and what it is told: plain data.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{DiskFormat, Vsock};
+use crate::machine::{DiskFormat, Egress, GuestNetwork, Vsock};
 
 /// What the VMs of a provider can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +21,6 @@ pub struct Capabilities {
     pub first_boot: FirstBootChannel,
     /// How the guest reaches the network, best first.
     pub egress: &'static [Egress],
-    /// The address by which a guest reaches what listens on the host's loopback, where it can.
-    pub host_loopback: Option<Ipv4Addr>,
     /// Whether the agent and the parameters of the boot come on a seed disk.
     pub needs_seed: bool,
     /// Whether the journal of a failed first boot is written to a file of the host.
@@ -56,11 +53,20 @@ pub enum CarrierKind {
     VirtioSerial,
 }
 
-/// How a guest reaches the network.
+/// How the guest's network card is joined to what carries its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Egress {
-    /// The user-mode network inside of QEMU.
-    QemuUser,
+pub enum NetworkJoint {
+    /// The hypervisor carries them.
+    BuiltIn {
+        /// The addresses that it gives.
+        network: GuestNetwork,
+        /// Whether there is any use in IPv6.
+        ipv6: bool,
+    },
+    /// The hypervisor listens at [`VmPaths::network_socket`], for one program after the other.
+    Listens,
+    /// The hypervisor gets a connection to the program that listens at [`VmPaths::network_socket`].
+    Connects,
 }
 
 /// How Ignition gets its configuration.
@@ -158,6 +164,8 @@ pub struct LaunchPlan {
     pub seed: Option<PathBuf>,
     /// The Ignition configuration.
     pub ignition: Option<PathBuf>,
+    /// How the guest's network card is joined.
+    pub network: NetworkJoint,
     /// The name of the port in the guest that the link runs over.
     pub link_port: String,
     /// Where the guest's first boot writes its journal when it fails. Emptied by the launch.
@@ -180,6 +188,8 @@ pub struct VmPaths {
     pub vsock_device_socket: PathBuf,
     /// What that program writes to its standard error. Appended to.
     pub vsock_log: PathBuf,
+    /// The socket between the hypervisor and the program that carries the guest's packets.
+    pub network_socket: PathBuf,
     /// The guest's console. Emptied by the launch.
     pub console_log: PathBuf,
     /// What the VM's program writes to its standard error. Appended to.

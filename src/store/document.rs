@@ -17,7 +17,7 @@ use super::{CorruptReason, MachineFiles, StoreError};
 use crate::machine::{MachineConfig, MachineName};
 
 /// The format that is written.
-const FORMAT: Format = Format { major: 1, minor: 3 };
+const FORMAT: Format = Format { major: 1, minor: 4 };
 
 /// The version of a document's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ mod tests {
     fn what_is_written_is_the_golden_file_and_is_read_back() {
         let config = config("dev", "/m/dev");
         let text = render(&config).unwrap();
-        assert_eq!(text, golden("machine-1.3.toml"));
+        assert_eq!(text, golden("machine-1.4.toml"));
         assert_eq!(read(&text).unwrap(), config);
     }
 
@@ -201,7 +201,7 @@ mod tests {
             ..config("dev", "/m/dev")
         };
         assert_eq!(first, expected);
-        for later in ["machine-1.1.toml", "machine-1.2.toml"] {
+        for later in ["machine-1.1.toml", "machine-1.2.toml", "machine-1.3.toml"] {
             assert_eq!(read(&golden(later)).unwrap(), config("dev", "/m/dev"));
         }
     }
@@ -223,7 +223,7 @@ mod tests {
             "[else]\nkey = \"kept\"",
             "# Edit it while",
             "rootful = true",
-            "format = \"1.3\"",
+            "format = \"1.4\"",
         ] {
             assert!(new.contains(kept), "{kept}: {new}");
         }
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(
             read(&golden("newer-major.toml")).unwrap_err().to_string(),
             "Machine `dev` was made by a newer version of this program: \
-             `/m/dev/machine.toml` has format 2.0, this version reads 1.3"
+             `/m/dev/machine.toml` has format 2.0, this version reads 1.4"
         );
     }
 

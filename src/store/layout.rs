@@ -127,6 +127,8 @@ impl MachineFiles {
         run_lock = "run.lock";
         /// What the program printed that is the guest's vsock device.
         vsock_log = "vsock.log";
+        /// What the program printed that carries the guest's packets.
+        network_log = "network.log";
         /// The VM process, to find one that outlived its supervisor.
         vm_record = "vm.json";
         /// When the machine was last up.
@@ -152,10 +154,12 @@ impl MachineFiles {
         vsock_link_socket = "vsock.sock_1024";
         /// Between the hypervisor and the vsock device's program.
         vsock_device_socket = "vhost-vsock.sock";
+        /// Between the hypervisor and the program that carries the guest's packets.
+        network_socket = "network.sock";
     }
 
     /// All sockets.
-    pub fn all_sockets(&self) -> [PathBuf; 9] {
+    pub fn all_sockets(&self) -> [PathBuf; 10] {
         [
             self.control_socket(),
             self.api_socket(),
@@ -166,6 +170,7 @@ impl MachineFiles {
             self.vsock_socket(),
             self.vsock_link_socket(),
             self.vsock_device_socket(),
+            self.network_socket(),
         ]
     }
 }

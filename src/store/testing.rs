@@ -88,6 +88,8 @@ pub(crate) fn config(text: &str, sockets: &str) -> MachineConfig {
         swap_mib: 0,
         import_native_ca: false,
         vsock: crate::machine::Vsock::Auto,
+        network: crate::machine::Network::Auto,
+        host_loopback: true,
         resources: Resources {
             cpus: 2,
             memory_mib: 2048,

@@ -14,6 +14,7 @@ use machine_protocol::secret::Secret;
 use tokio::sync::mpsc;
 
 use super::events::{Code, Failure, Phase};
+use super::network::{Carried, Outgoing};
 use super::record::VmRecord;
 use super::ssh_port::{self, SshPort};
 use super::vsock::Waiting;
@@ -22,7 +23,9 @@ use crate::hostfacts::{self, Host};
 use crate::link::VsockEnd;
 use crate::machine::DiskFormat;
 use crate::machine::config::MachineConfig;
-use crate::provider::{LaunchPlan, Provider, ProviderError, ResolveRequest, Vm, VmEvents, VmPaths};
+use crate::provider::{
+    LaunchPlan, NetworkJoint, Provider, ProviderError, ResolveRequest, Vm, VmEvents, VmPaths,
+};
 use crate::store::Store;
 use crate::store::layout::MachineFiles;
 
@@ -40,6 +43,8 @@ pub(super) enum BootReport {
         vm: Box<dyn Vm>,
         /// Where its guest calls by vsock.
         vsock: Option<VsockEnd>,
+        /// The program that carries its packets, where there is one, and with what it was started.
+        network: Option<Carried>,
         /// True when its instructions are, or may be, emulated.
         emulated: bool,
         /// True when it outlived an earlier supervisor.
@@ -96,15 +101,15 @@ impl Boot {
             Ok(Err(failure)) => report(BootReport::Warning(failure.in_a_line())),
             Err(error) => return Err(Failure::new("No port for SSH").because(error.to_string())),
         }
-        let plan = self.plan();
         if let Some(record) =
             VmRecord::read(&self.files.vm_record()).filter(|record| record.process.is_alive())
         {
             report(BootReport::Warning(
                 "the machine was running without a supervisor and is taken over".to_owned(),
             ));
+            let network = record.network.map(Carried::found);
             let attached = provider
-                .attach(&plan.paths, &record.process, &record.helpers, events)
+                .attach(&self.paths(), &record.process, &record.helpers, events)
                 .await;
             let vsock = record.vsock.map(|vsock| vsock.reopen(&self.files));
             let vsock = vsock.transpose().unwrap_or_else(|error| {
@@ -118,6 +123,7 @@ impl Boot {
                 .map(|vm| BootReport::Launched {
                     vm,
                     vsock,
+                    network,
                     emulated: true,
                     adopted: true,
                 })
@@ -147,10 +153,20 @@ impl Boot {
             resolved.vsock = None;
             None
         });
+        let mut warnings = Vec::new();
+        let mut outgoing = Outgoing::choose(
+            &self.config,
+            provider.capabilities().egress,
+            &request.program_directories,
+            &mut warnings,
+        )?;
+        for warning in warnings {
+            report(BootReport::Warning(warning));
+        }
         report(BootReport::Entered(Phase::Seed));
         let vsock = waiting.as_ref().map(Waiting::carrier);
         let seed = self.clone();
-        let loopback = provider.capabilities().host_loopback;
+        let loopback = outgoing.host_loopback();
         let written =
             tokio::task::spawn_blocking(move || seed.write_seed(&host, loopback, vsock)).await;
         let warnings = written.map_err(|error| {
@@ -162,9 +178,11 @@ impl Boot {
             report(BootReport::Warning(warning));
         }
         report(BootReport::Entered(Phase::Launch));
-        set_aside(&plan.paths.console_log);
-        set_aside(&plan.first_boot_journal);
-        set_aside(&plan.paths.vsock_log);
+        set_aside(&self.files.console_log());
+        set_aside(&self.files.guest_journal());
+        set_aside(&self.files.vsock_log());
+        set_aside(&self.files.network_log());
+        let plan = self.plan(outgoing.join(&self.files)?);
         let vm = provider
             .launch(&plan, &resolved, events)
             .await
@@ -172,10 +190,12 @@ impl Boot {
         let vsock = waiting.zip(vm.vsock());
         let vsock = vsock.and_then(|(waiting, device)| waiting.meet(device, &self.files));
         let (vsock, vsock_record) = vsock.unzip();
+        let network = outgoing.launched(&self.files);
         let record = VmRecord {
             process: vm.identity().clone(),
             helpers: vm.helpers(),
             vsock: vsock_record,
+            network: network.as_ref().map(Carried::record),
             build: self.build.clone(),
         };
         if let Err(error) = record.write(&self.files.vm_record()) {
@@ -194,12 +214,13 @@ impl Boot {
         Ok(BootReport::Launched {
             vm,
             vsock,
+            network,
             emulated: resolved.accelerator.is_emulation(),
             adopted: false,
         })
     }
 
-    fn plan(&self) -> LaunchPlan {
+    fn plan(&self, network: NetworkJoint) -> LaunchPlan {
         LaunchPlan {
             name: self.config.name.to_string(),
             cpus: self.config.resources.cpus,
@@ -214,15 +235,21 @@ impl Boot {
             ignition: Some(self.files.ignition()),
             link_port: VIRTIO_SERIAL_PORT.to_owned(),
             first_boot_journal: self.files.guest_journal(),
-            paths: VmPaths {
-                control_socket: self.files.qmp_socket(),
-                link_socket: self.files.link_socket(),
-                vsock_socket: self.files.vsock_socket(),
-                vsock_device_socket: self.files.vsock_device_socket(),
-                vsock_log: self.files.vsock_log(),
-                console_log: self.files.console_log(),
-                vm_log: self.files.vm_log(),
-            },
+            network,
+            paths: self.paths(),
+        }
+    }
+
+    fn paths(&self) -> VmPaths {
+        VmPaths {
+            control_socket: self.files.qmp_socket(),
+            link_socket: self.files.link_socket(),
+            vsock_socket: self.files.vsock_socket(),
+            vsock_device_socket: self.files.vsock_device_socket(),
+            vsock_log: self.files.vsock_log(),
+            network_socket: self.files.network_socket(),
+            console_log: self.files.console_log(),
+            vm_log: self.files.vm_log(),
         }
     }
 

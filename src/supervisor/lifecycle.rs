@@ -81,6 +81,8 @@ pub enum Input {
     },
     /// The guest said something from which there is no way on.
     GuestFailed(Failure),
+    /// The guest has a network again, or has lost it for this reason.
+    Network(Option<String>),
     /// The guest reset itself.
     Reset,
     /// The VM was paused by the hypervisor.
@@ -203,6 +205,7 @@ pub struct Lifecycle {
     link: bool,
     guest: Guest,
     paused: Option<String>,
+    network: Option<String>,
     resets: u32,
     agent_ends: u32,
     waiting: Vec<RequestId>,
@@ -224,6 +227,7 @@ impl Lifecycle {
             link: false,
             guest: Guest::default(),
             paused: None,
+            network: None,
             resets: 0,
             agent_ends: 0,
             waiting: Vec::new(),
@@ -297,6 +301,10 @@ impl Lifecycle {
                 if self.is_starting() {
                     self.fail(failure, &mut actions);
                 }
+            }
+            Input::Network(problem) => {
+                self.network = problem;
+                self.refresh_health(&mut actions);
             }
             Input::Reset => self.reset(&mut actions),
             Input::Paused { reason } => {
@@ -559,11 +567,10 @@ impl Lifecycle {
             Some(format!("the container engine does not answer: {problem}"))
         } else if !engine.answers {
             Some("the container engine does not answer yet".to_owned())
-        } else if self.guest.problems.is_empty() {
-            None
         } else {
-            let problems: Vec<&str> = self.guest.problems.values().map(String::as_str).collect();
-            Some(problems.join("; "))
+            let problems = self.guest.problems.values().chain(&self.network);
+            let problems: Vec<&str> = problems.map(String::as_str).collect();
+            (!problems.is_empty()).then(|| problems.join("; "))
         };
         if *before == now {
             return;

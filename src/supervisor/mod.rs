@@ -27,6 +27,7 @@ pub mod events;
 mod evidence;
 pub mod lifecycle;
 mod neighbours;
+mod network;
 mod owner;
 mod quiet;
 pub mod record;

@@ -19,6 +19,7 @@ use super::console::ConsoleWatch;
 use super::control::{Reply, Request};
 use super::events::{Event, Failure};
 use super::lifecycle::{Action, Input, Lifecycle, Rung, State};
+use super::network::{self, Carried};
 use super::quiet::QuietWatch;
 use super::record::VmRecord;
 use super::run::{BUILD, Inboxes, OwnerPlan};
@@ -29,6 +30,7 @@ use crate::machine::ProviderKind;
 use crate::machine::Vsock;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines::{self, Deadline};
+use crate::network::egress::keeper::{EgressReport, Keeper};
 use crate::network::publish::{PortNews, PublishConfig};
 use crate::provider::{ExitReason, ProviderError, Vm, VmEvent};
 use crate::store::layout::MachineFiles;
@@ -84,6 +86,8 @@ pub(super) struct Owner {
     vm: Option<Box<dyn Vm>>,
     link: Option<LinkHandle>,
     link_reports: mpsc::UnboundedSender<LinkReport>,
+    network: Option<Keeper>,
+    network_reports: mpsc::UnboundedSender<EgressReport>,
     own: mpsc::UnboundedSender<OwnReport>,
     ssh: Option<TcpListener>,
     rung: Option<Instant>,
@@ -121,6 +125,8 @@ impl Owner {
             vm: None,
             link: None,
             link_reports: inboxes.link.0.clone(),
+            network: None,
+            network_reports: inboxes.network.0.clone(),
             own: inboxes.own.0.clone(),
             ssh: None,
             rung: None,
@@ -148,6 +154,7 @@ impl Owner {
                 Some(report) = inboxes.link.1.recv() => self.link_report(report),
                 Some(request) = inboxes.requests.1.recv() => self.request(request).await,
                 Some(report) = inboxes.own.1.recv() => self.own_report(report),
+                Some(report) = inboxes.network.1.recv() => Some(self.network_report(report)),
                 () = terminated.recv() => Some(Input::Terminated),
                 () = tokio::time::sleep_until(rung), if self.rung.is_some() => Some(Input::RungExpired),
                 () = tokio::time::sleep_until(self.quiet.until()), if starting => self.silence().await,
@@ -226,9 +233,13 @@ impl Owner {
             BootReport::Launched {
                 vm,
                 vsock,
+                network,
                 emulated,
                 adopted,
-            } => Some(self.launched(vm, vsock, emulated, adopted).await),
+            } => {
+                self.network = network.map(|carried| self.keep_network(carried));
+                Some(self.launched(vm, vsock, emulated, adopted).await)
+            }
         }
     }
 
@@ -278,6 +289,21 @@ impl Owner {
             });
         }
         Input::Launched { pid, adopted }
+    }
+
+    fn keep_network(&self, carried: Carried) -> Keeper {
+        let place = network::place(&self.files);
+        let reports = self.network_reports.clone();
+        Keeper::begin(carried.plan, place, carried.program, reports)
+    }
+
+    fn network_report(&self, report: EgressReport) -> Input {
+        let (process, problem) = match report {
+            EgressReport::Up(process) => (Some(process), None),
+            EgressReport::Down(problem) => (None, Some(problem)),
+        };
+        VmRecord::note_network(&self.files.vm_record(), process);
+        Input::Network(problem)
     }
 
     fn own_report(&mut self, report: OwnReport) -> Option<Input> {
@@ -601,6 +627,9 @@ impl Owner {
     pub(super) async fn leave(mut self, server: Server, lock: FileLock) {
         if let Some(link) = self.link.take() {
             link.close().await;
+        }
+        if let Some(network) = self.network.take() {
+            network.end();
         }
         if self.vm.take().is_some() {
             VmRecord::remove(&self.files.vm_record());

@@ -8,6 +8,7 @@ use machine_host::process::ProcessIdentity;
 use serde::{Deserialize, Serialize};
 
 use super::vsock::VsockRecord;
+use crate::network::egress::EgressPlan;
 
 /// Who the VM process is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +21,20 @@ pub struct VmRecord {
     /// Where the guest calls by vsock.
     #[serde(default)]
     pub vsock: Option<VsockRecord>,
+    /// What carries the guest's packets.
+    #[serde(default)]
+    pub network: Option<NetworkRecord>,
     /// The build that launched it.
     pub build: String,
+}
+
+/// A program that carries packets, and with what it was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkRecord {
+    /// With what.
+    pub plan: EgressPlan,
+    /// The process; none while it is down.
+    pub process: Option<ProcessIdentity>,
 }
 
 impl VmRecord {
@@ -35,7 +48,11 @@ impl VmRecord {
         let Some(record) = Self::read(path).filter(|record| !record.process.is_alive()) else {
             return;
         };
-        for helper in &record.helpers {
+        let network = record
+            .network
+            .as_ref()
+            .and_then(|network| network.process.as_ref());
+        for helper in record.helpers.iter().chain(network) {
             if let Err(error) = helper.kill() {
                 tracing::warn!(%error, "A program that outlived its VM could not be ended");
             }
@@ -45,6 +62,20 @@ impl VmRecord {
     /// Writes the record.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         atomic::write(path, &serde_json::to_vec(self)?, Access::Private)
+    }
+
+    /// Notes the process that carries the guest's packets from now on. A note that cannot be written is a process that
+    /// is not ended if it outlives everything else, and nothing worse.
+    pub fn note_network(path: &Path, process: Option<ProcessIdentity>) {
+        let Some(mut record) = Self::read(path) else {
+            return;
+        };
+        if let Some(network) = &mut record.network {
+            network.process = process;
+        }
+        if let Err(error) = record.write(path) {
+            tracing::warn!(%error, "The record of the VM cannot be brought up to date");
+        }
     }
 
     /// Removes the record, which must be of a VM that has ended.
@@ -69,6 +100,7 @@ mod tests {
         fs_err::write(&path, old).unwrap();
         let record = VmRecord::read(&path).unwrap();
         assert_eq!((record.helpers.len(), record.vsock), (0, None));
+        assert_eq!(record.network, None);
         let new = VmRecord {
             vsock: Some(VsockRecord::Program),
             helpers: vec![record.process.clone()],

@@ -23,6 +23,7 @@ use crate::connection::ConnectionsFile;
 use crate::link::LinkReport;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines;
+use crate::network::egress::keeper::EgressReport;
 use crate::network::publish::{PublishConfig, Scope};
 use crate::provider::{Provider, VmEvent};
 use crate::store::{MachineFiles, Store, StoredMachine};
@@ -179,6 +180,7 @@ pub(super) struct Inboxes {
     pub(super) vm: Channel<VmEvent>,
     pub(super) link: Channel<LinkReport>,
     pub(super) requests: Channel<ClientRequest>,
+    pub(super) network: Channel<EgressReport>,
     pub(super) own: Channel<OwnReport>,
 }
 
@@ -191,6 +193,7 @@ impl Default for Inboxes {
             vm: mpsc::unbounded_channel(),
             link: mpsc::unbounded_channel(),
             requests: mpsc::unbounded_channel(),
+            network: mpsc::unbounded_channel(),
             own: mpsc::unbounded_channel(),
         }
     }

@@ -7,11 +7,13 @@ use libtest_mimic::Trial;
 use machine_host::process::ProcessIdentity;
 
 use crate::exec::{come_in_order, events};
+use crate::network::{end_program, fetched};
 use crate::support::command::{eventually, run};
 use crate::support::home::{BOOT, Home, SOON};
 use crate::support::shared::{self, IMAGE, podman};
 use crate::support::stage::Stage;
 use crate::support::{api, for_full, trial};
+use crate::tour::word_server;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![
@@ -31,7 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// One machine for all of its life, beside the commands that follow it.
 fn whole_life() {
     let mut home = Home::new("life");
-    home.init("m", &[]);
+    home.init("m", &["--network", "passt"]);
     assert_eq!(home.state("m"), "stopped");
     let socket = home.api_socket("m");
     assert!(!socket.exists(), "no socket while stopped");
@@ -60,6 +62,8 @@ fn whole_life() {
         api::answers(&socket),
         "answers as soon as `start` has returned"
     );
+
+    network_comes_back(&home);
 
     let text = home.machine(&["stop", "m"], BOOT).succeeded();
     assert!(
@@ -119,6 +123,19 @@ fn whole_life() {
     assert_eq!(console.matches("Debian GNU/Linux").count(), 2, "{console}");
     assert_eq!(home.processes(), [""; 0]);
     home.dispose().expect("nothing is left");
+}
+
+/// The program that carries the packets dies; another one takes its place, and the guest sees no more than a pause.
+fn network_comes_back(home: &Home) {
+    let port = word_server("the host");
+    let host = "host.containers.internal";
+    assert_eq!(fetched(home, "m", host, port), "the host");
+    end_program(home, "passt");
+    eventually("the network is back", BOOT, || {
+        (fetched(home, "m", host, port) == "the host").then_some(())
+    });
+    assert_eq!(count(home, "m", "`passt` has ended"), 1);
+    assert_eq!(count(home, "m", "\"recovered\""), 1);
 }
 
 /// A start that is interrupted once its VM runs leaves a stopped machine, which is as good as before.

@@ -23,6 +23,7 @@ mod exec;
 mod facts;
 mod images;
 mod life;
+mod network;
 mod same_as_podman;
 mod start_failures;
 mod support;
@@ -35,6 +36,7 @@ use support::shared::Carrier;
 use support::stage::Stage;
 
 fn main() -> ExitCode {
+    support::name_server::play();
     let mut arguments = Arguments::from_args();
     let lane = Lane::asked_for();
     if arguments.list {
@@ -103,5 +105,6 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(life::trials());
     trials.extend(commands::own_trials());
     trials.extend(facts::trials());
+    trials.extend(network::trials());
     trials
 }

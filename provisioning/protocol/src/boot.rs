@@ -57,7 +57,8 @@ pub struct HostFacts {
     pub time_zone: Option<String>,
     /// Environment variables with proxies, already rewritten so that they lead to the host. Values may hold passwords.
     pub proxies: BTreeMap<String, String>,
-    /// Where the guest finds the host, if a proxy is there by the name `host.containers.internal`.
+    /// Where the guest finds the host's loopback: the address of `host.containers.internal`. `None` where it is kept
+    /// from it.
     pub host_address: Option<Ipv4Addr>,
     /// Compressed swap space in MiB; 0 is none.
     pub swap_mib: u64,

@@ -75,6 +75,8 @@ pub enum Part {
     Dns,
     /// The guest's root file system: its free space.
     Storage,
+    /// The names of the host.
+    HostNames,
     /// The service by which engines publish ports.
     Ports,
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::DEFAULT_HELP;
 use super::image::FetchArgs;
 use super::values::{self, Truth as _};
-use crate::machine::Vsock;
+use crate::machine::{Network, Vsock};
 
 /// Initialize a virtual machine
 #[derive(Debug, Args)]
@@ -24,6 +24,10 @@ pub struct InitArgs {
     /// Disk size in GiB
     #[arg(long, value_name = "GIB", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub disk_size: Option<u64>,
+
+    /// Let the guest reach what listens on the host's loopback, as it does unless this is false
+    #[arg(long, truth = None)]
+    pub host_loopback: Option<bool>,
 
     /// Bootable image for the machine: a stream of Fedora CoreOS (`stable`, `testing`, `next`) or a release of one
     /// (`stable@44.20261101.3.0`), an artifact (`docker://…`), a URL, or a file: qcow2 or raw, plain or packed
@@ -45,6 +49,15 @@ pub struct InitArgs {
     /// Memory in MiB
     #[arg(short, long, value_name = "MIB", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub memory: Option<u64>,
+
+    /// What carries the machine's packets: `auto` for passt where it fits and else the hypervisor's own network,
+    /// `built-in` for that, `passt`, or `gvproxy`
+    #[arg(
+        long,
+        value_name = "auto|built-in|passt|gvproxy",
+        allow_hyphen_values = true
+    )]
+    pub network: Option<Network>,
 
     /// Start the machine now
     #[arg(long, truth = Some(false))]

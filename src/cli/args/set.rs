@@ -4,7 +4,7 @@ use clap::{ArgAction, Args};
 
 use super::DEFAULT_HELP;
 use super::values::{self, Truth as _};
-use crate::machine::Vsock;
+use crate::machine::{Network, Vsock};
 
 /// Change the settings of a machine
 #[derive(Debug, Args)]
@@ -18,6 +18,10 @@ pub struct SetArgs {
     #[arg(long, value_name = "GIB", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub disk_size: Option<u64>,
 
+    /// Let the guest reach what listens on the host's loopback, as it does unless this is false
+    #[arg(long, truth = None)]
+    pub host_loopback: Option<bool>,
+
     /// Let the machine trust the certificate authorities of the host
     #[arg(long, truth = None)]
     pub import_native_ca: Option<bool>,
@@ -25,6 +29,15 @@ pub struct SetArgs {
     /// Memory in MiB
     #[arg(short, long, value_name = "MIB", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub memory: Option<u64>,
+
+    /// What carries the machine's packets: `auto` for passt where it fits and else the hypervisor's own network,
+    /// `built-in` for that, `passt`, or `gvproxy`
+    #[arg(
+        long,
+        value_name = "auto|built-in|passt|gvproxy",
+        allow_hyphen_values = true
+    )]
+    pub network: Option<Network>,
 
     /// Let the machine's socket lead to the engine of root
     #[arg(long, truth = None)]

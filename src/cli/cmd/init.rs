@@ -144,6 +144,8 @@ fn request(
         swap_mib: settings.swap_mib.value,
         import_native_ca: settings.import_native_ca.value,
         vsock: args.vsock.unwrap_or_default(),
+        network: args.network.unwrap_or_default(),
+        host_loopback: args.host_loopback.unwrap_or(true),
     })
 }
 
@@ -223,7 +225,7 @@ mod tests {
     fn arguments_become_a_machine() {
         let bench = Bench::new();
         let line = "machine init vm --image empty --cpus 1 -m 1024 --disk-size 7 --rootful --username me \
-            --swap 64 --timezone Etc/UTC --import-native-ca --provider qemu --vsock off --volume= --tls-verify=false";
+            --swap 64 --timezone Etc/UTC --import-native-ca --provider qemu --vsock off --network passt --host-loopback=false --volume= --tls-verify=false";
         let line = line.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
         let (result, captured) = try_init(&bench, &line);
         assert_eq!(result, Ok(()));
@@ -244,6 +246,10 @@ mod tests {
         );
         assert!(config.rootful && config.import_native_ca);
         assert_eq!(config.vsock.word(), "off");
+        assert_eq!(
+            (config.network.word(), config.host_loopback),
+            ("passt", false)
+        );
     }
 
     /// Flags, then our file, then containers.conf, then defaults.

@@ -51,6 +51,8 @@ fn request(args: &SetArgs) -> SetRequest {
         swap_mib: args.swap,
         import_native_ca: args.import_native_ca,
         vsock: args.vsock,
+        network: args.network,
+        host_loopback: args.host_loopback,
         usbs: (!args.usb.is_empty()).then(|| usbs.collect()),
     }
 }
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
     use crate::cli::args::{Cli, Command};
     use crate::cli::cmd::testing;
-    use crate::machine::Vsock;
+    use crate::machine::{Network, Vsock};
     use crate::store::testing::Bench;
 
     fn args(line: &str) -> SetArgs {
@@ -78,7 +80,9 @@ mod tests {
         // Podman Desktop's order: the name before the flags.
         let line =
             "machine set vm --cpus 2 --memory 4096 --disk-size 200 --rootful=false --timezone UTC";
-        let line = format!("{line} -s 512 --import-native-ca --vsock user --usb a --usb b");
+        let line = format!(
+            "{line} -s 512 --import-native-ca --vsock user --network gvproxy --host-loopback=false --usb a --usb b"
+        );
         assert_eq!(
             request(&args(&line)),
             SetRequest {
@@ -92,6 +96,8 @@ mod tests {
                 swap_mib: Some(512),
                 import_native_ca: Some(true),
                 vsock: Some(Vsock::User),
+                network: Some(Network::Gvproxy),
+                host_loopback: Some(false),
                 usbs: Some(vec!["a".to_owned(), "b".to_owned()]),
             }
         );

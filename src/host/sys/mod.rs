@@ -9,6 +9,7 @@ mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
 pub(crate) mod ports;
+pub(crate) mod routes;
 #[cfg(unix)]
 mod unix;
 pub(crate) mod vsock;

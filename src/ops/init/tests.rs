@@ -47,6 +47,8 @@ fn request(image: &Path) -> InitRequest {
         swap_mib: 256,
         import_native_ca: true,
         vsock: Vsock::User,
+        network: crate::machine::Network::Auto,
+        host_loopback: true,
     }
 }
 

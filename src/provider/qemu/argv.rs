@@ -5,9 +5,9 @@ use std::path::Path;
 
 use machine_host::facts::Architecture;
 
-use crate::machine::DiskFormat;
+use crate::machine::{DiskFormat, GuestNetwork};
 use crate::provider::qemu::options::OptionValue;
-use crate::provider::{Accelerator, LaunchPlan, VsockDevice};
+use crate::provider::{Accelerator, LaunchPlan, NetworkJoint, VsockDevice};
 
 /// The id of the device that is the link's port; the monitor's events name it.
 pub(super) const LINK_DEVICE: &str = "link0";
@@ -38,6 +38,8 @@ pub struct Surroundings<'a> {
     pub link_fd: i32,
     /// The vsock device, if there is one.
     pub vsock: Option<VsockArguments>,
+    /// The number under which QEMU inherits its end of the network: a socket that listens, or a connection.
+    pub network_fd: Option<i32>,
     /// Whether QEMU may confine itself, which it can on Linux.
     pub sandbox: bool,
 }
@@ -60,7 +62,9 @@ pub fn arguments(plan: &LaunchPlan, surroundings: &Surroundings<'_>) -> Vec<OsSt
     arguments.disks(plan);
     arguments.ports(plan, surroundings);
     arguments.vsock(surroundings);
-    arguments.rest(plan);
+    arguments.ignition(plan);
+    arguments.network(plan, surroundings);
+    arguments.rest();
     arguments.0
 }
 
@@ -347,14 +351,24 @@ impl Arguments {
         }
     }
 
-    fn rest(&mut self, plan: &LaunchPlan) {
+    fn ignition(&mut self, plan: &LaunchPlan) {
         if let Some(ignition) = &plan.ignition {
             self.option(
                 "-fw_cfg",
                 OptionValue::with("name", IGNITION_FILE).set("file", ignition),
             );
         }
-        self.option("-netdev", OptionValue::new("user").set("id", "net0"));
+    }
+
+    fn network(&mut self, plan: &LaunchPlan, surroundings: &Surroundings<'_>) {
+        let netdev = match (plan.network, surroundings.network_fd) {
+            (NetworkJoint::BuiltIn { network, ipv6 }, _) => Some(built_in_network(&network, ipv6)),
+            (NetworkJoint::Listens, Some(fd)) => Some(stream_network("on", fd)),
+            (NetworkJoint::Connects, Some(fd)) => Some(stream_network("off", fd)),
+            (NetworkJoint::Listens | NetworkJoint::Connects, None) => None,
+        };
+        let Some(netdev) = netdev else { return };
+        self.option("-netdev", netdev);
         // By name, for a guest without a driver for the default card has no network and no error; without the ROM that
         // would try to boot from the network.
         self.option(
@@ -364,6 +378,9 @@ impl Arguments {
                 .set("netdev", "net0")
                 .set("romfile", ""),
         );
+    }
+
+    fn rest(&mut self) {
         self.option("-object", OptionValue::new("rng-builtin").set("id", "rng0"));
         self.option(
             "-device",
@@ -377,6 +394,26 @@ impl Arguments {
         // A panic of the guest's kernel becomes an event, and the end of the VM.
         self.word("-device", "pvpanic-pci");
     }
+}
+
+/// QEMU's own network. It would give a guest IPv6 addresses that lead nowhere on a host without.
+fn built_in_network(network: &GuestNetwork, ipv6: bool) -> OptionValue {
+    OptionValue::new("user")
+        .set("id", "net0")
+        .set("net", format!("{}/{}", network.first, network.prefix))
+        .set("host", network.host.to_string())
+        .set("dns", network.name_server.to_string())
+        .set("dhcpstart", network.guest.to_string())
+        .set("ipv6", if ipv6 { "on" } else { "off" })
+}
+
+/// Packets over a socket. One that listens takes a new client whenever it has lost the one of before.
+fn stream_network(server: &str, fd: i32) -> OptionValue {
+    OptionValue::new("stream")
+        .set("id", "net0")
+        .set("server", server)
+        .set("addr.type", "fd")
+        .set("addr.str", fd.to_string())
 }
 
 /// A unix socket that we have bound and that listens already, so that a client may connect before QEMU runs.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 use fs_err as fs;
+use machine_host::companion;
 use machine_host::facts::Architecture;
 use machine_host::process::{ProcessIdentity, spawn_detached};
 
@@ -16,7 +17,8 @@ use crate::provider::qemu::vm::{Parts, QemuVm};
 use crate::provider::qemu::vsock::{self, Helper, Prepared, Released};
 use crate::provider::qemu::{exit, platform};
 use crate::provider::{
-    LaunchPlan, ProviderError, Resolved, VmEvent, VmEvents, VmPaths, VsockDevice, VsockWay,
+    LaunchPlan, NetworkJoint, ProviderError, Resolved, VmEvent, VmEvents, VmPaths, VsockDevice,
+    VsockWay,
 };
 
 /// A log that has become longer is begun anew by the next launch.
@@ -32,6 +34,7 @@ pub(super) async fn launch(
     let paths = &plan.paths;
     // The sockets listen before QEMU is there, so a client never comes too early.
     let mut inherited = vec![listen(&paths.control_socket)?, listen(&paths.link_socket)?];
+    let network_fd = prepare_network(plan, &mut inherited).await?;
     let (vsock, helper) = prepare_vsock(plan, resolved, &events, &mut inherited).await;
     let (log, log_start) = open_log(&paths.vm_log).map_err(|source| ProviderError::Log {
         path: paths.vm_log.clone(),
@@ -45,6 +48,7 @@ pub(super) async fn launch(
         control_fd: platform::FIRST_FD,
         link_fd: platform::FIRST_FD + 1,
         vsock,
+        network_fd,
         sandbox: platform::SANDBOX,
     };
     let mut process = spawn(plan, &resolved.program, &surroundings, inherited, log)?;
@@ -116,6 +120,30 @@ async fn prepare_vsock(
     let fd = inherited_number(inherited);
     inherited.push(descriptor);
     (Some(VsockArguments { device, fd }), helper)
+}
+
+/// QEMU's end of the network, where a program carries its packets.
+async fn prepare_network(
+    plan: &LaunchPlan,
+    inherited: &mut Vec<platform::Inherited>,
+) -> Result<Option<i32>, ProviderError> {
+    let socket = &plan.paths.network_socket;
+    let end = match plan.network {
+        NetworkJoint::BuiltIn { .. } => return Ok(None),
+        NetworkJoint::Listens => listen(socket)?,
+        NetworkJoint::Connects => {
+            let limit = deadlines::NETWORK_PROGRAM.limit;
+            let connected = companion::connect_when_listening(socket, limit).await;
+            let connection = connected.map_err(|source| ProviderError::Socket {
+                path: socket.clone(),
+                source,
+            })?;
+            platform::inherit_connection(connection)
+        }
+    };
+    let fd = inherited_number(inherited);
+    inherited.push(end);
+    Ok(Some(fd))
 }
 
 /// The number under which QEMU gets the next thing that it inherits.

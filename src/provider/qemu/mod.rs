@@ -15,16 +15,14 @@ mod qmp;
 mod vm;
 mod vsock;
 
-use std::net::Ipv4Addr;
-
 use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;
 use machine_host::{facts, program};
 
-use crate::machine::{DiskFormat, ProviderKind};
+use crate::machine::{DiskFormat, Egress, ProviderKind};
 use crate::provider::{
-    Accelerator, Capabilities, CarrierKind, Egress, FirstBootChannel, LaunchPlan, Provider,
-    ProviderError, ResolveRequest, Resolved, StockImages, Vm, VmEvents, VmPaths,
+    Accelerator, Capabilities, CarrierKind, FirstBootChannel, LaunchPlan, Provider, ProviderError,
+    ResolveRequest, Resolved, StockImages, Vm, VmEvents, VmPaths,
 };
 
 static CAPABILITIES: Capabilities = Capabilities {
@@ -37,9 +35,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     },
     can_layer_disks: true,
     first_boot: FirstBootChannel::FirmwareConfiguration,
-    egress: &[Egress::QemuUser],
-    // QEMU's own network has the host at this address unless it is told another.
-    host_loopback: Some(Ipv4Addr::new(10, 0, 2, 2)),
+    egress: &[Egress::BuiltIn, Egress::Passt, Egress::Gvproxy],
     needs_seed: true,
     has_first_boot_journal: true,
     has_console_log: true,

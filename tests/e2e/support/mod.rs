@@ -5,6 +5,7 @@ pub(crate) mod command;
 pub(crate) mod follow;
 pub(crate) mod home;
 pub(crate) mod lane;
+pub(crate) mod name_server;
 pub(crate) mod shared;
 pub(crate) mod stage;
 pub(crate) mod terminal;

@@ -22,6 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use libtest_mimic::Trial;
+pub(crate) use network::word_server;
 
 use crate::support;
 use crate::support::command::{Finished, run};

@@ -25,7 +25,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// A web server on the host's loopback that answers every request with `word`; gives its port.
-fn word_server(word: &'static str) -> u16 {
+pub(crate) fn word_server(word: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = listener.local_addr().expect("it is bound").port();
     std::thread::spawn(move || {

@@ -18,12 +18,23 @@ fn plan() -> LaunchPlan {
         ignition: Some(file("ignition.json")),
         link_port: "machine.link.0".to_owned(),
         first_boot_journal: file("first-boot-journal.log"),
+        network: NetworkJoint::BuiltIn {
+            network: GuestNetwork {
+                first: [10, 0, 2, 0].into(),
+                prefix: 24,
+                host: [10, 0, 2, 2].into(),
+                name_server: [10, 0, 2, 3].into(),
+                guest: [10, 0, 2, 15].into(),
+            },
+            ipv6: true,
+        },
         paths: VmPaths {
             control_socket: file("qmp.sock"),
             link_socket: file("link.sock"),
             vsock_socket: file("vsock.sock"),
             vsock_device_socket: file("vhost-vsock.sock"),
             vsock_log: file("vsock.log"),
+            network_socket: file("network.sock"),
             console_log: file("console.log"),
             vm_log: file("vm.log"),
         },
@@ -44,6 +55,7 @@ fn surroundings(architecture: Architecture, accelerator: Accelerator) -> Surroun
         control_fd: 3,
         link_fd: 4,
         vsock: None,
+        network_fd: None,
         sandbox: true,
     }
 }
@@ -96,7 +108,7 @@ fn x86_64_with_kvm() {
     -chardev file,id=journal,path=/m/default/first-boot-journal.log
     -device virtserialport,id=journal0,bus=ports0.0,chardev=journal,name=com.coreos.ignition.journal
     -fw_cfg name=opt/com.coreos/config,file=/m/default/ignition.json
-    -netdev user,id=net0
+    -netdev user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,ipv6=on
     -device virtio-net-pci,id=nic0,netdev=net0,romfile=
     -object rng-builtin,id=rng0
     -device virtio-rng-pci,rng=rng0
@@ -144,7 +156,7 @@ fn aarch64_with_emulation_and_only_what_must_be() {
     -device virtserialport,id=link0,bus=ports0.0,chardev=link,name=machine.link.0
     -chardev file,id=journal,path=/m/default/first-boot-journal.log
     -device virtserialport,id=journal0,bus=ports0.0,chardev=journal,name=com.coreos.ignition.journal
-    -netdev user,id=net0
+    -netdev user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,ipv6=on
     -device virtio-net-pci,id=nic0,netdev=net0,romfile=
     -object rng-builtin,id=rng0
     -device virtio-rng-pci,rng=rng0
@@ -179,6 +191,24 @@ fn vsock_of_the_kernel_and_of_a_program() {
     -chardev socket,id=vsock,fd=5
     -device vhost-user-vsock-pci,id=vsock0,chardev=vsock
     ");
+}
+
+#[test]
+fn networks_of_programs() {
+    let netdev = |network| {
+        let mut plan = plan();
+        plan.network = network;
+        let surroundings = Surroundings {
+            network_fd: Some(5),
+            ..surroundings(Architecture::X86_64, Accelerator::Kvm)
+        };
+        let text = lines(&plan, &surroundings);
+        assert!(text.contains("\n-device virtio-net-pci,id=nic0,netdev=net0,romfile=\n"));
+        let line = text.lines().find(|line| line.starts_with("-netdev"));
+        line.unwrap().to_owned()
+    };
+    insta::assert_snapshot!(netdev(NetworkJoint::Listens), @"-netdev stream,id=net0,server=on,addr.type=fd,addr.str=5");
+    insta::assert_snapshot!(netdev(NetworkJoint::Connects), @"-netdev stream,id=net0,server=off,addr.type=fd,addr.str=5");
 }
 
 #[test]

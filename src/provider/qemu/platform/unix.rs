@@ -12,6 +12,7 @@ use std::process::{Command, ExitStatus};
 
 use command_fds::{CommandFdExt, FdMapping};
 use fs_err as fs;
+use machine_host::companion::Connection;
 use tokio::net::UnixStream;
 
 /// A stream socket with a path.
@@ -41,6 +42,11 @@ pub(in crate::provider::qemu) fn listen(path: &Path) -> io::Result<Inherited> {
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(Inherited(listener.into()))
+}
+
+/// A connection as something that a child inherits.
+pub(in crate::provider::qemu) fn inherit_connection(connection: Connection) -> Inherited {
+    Inherited(connection.into())
 }
 
 /// Connects to a program that the child is to talk to.

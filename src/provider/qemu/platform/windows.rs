@@ -6,6 +6,7 @@ use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
+use machine_host::companion::Connection;
 use machine_host::vsock::Device;
 
 use crate::provider::Accelerator;
@@ -38,6 +39,15 @@ pub(in crate::provider::qemu) fn listen(_path: &Path) -> io::Result<Inherited> {
 /// Not supported yet.
 pub(in crate::provider::qemu) fn connect_to_inherit(_path: &Path) -> io::Result<Inherited> {
     Err(unsupported())
+}
+
+/// Nothing makes one yet.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the other system consumes it"
+)]
+pub(in crate::provider::qemu) fn inherit_connection(connection: Connection) -> Inherited {
+    match connection {}
 }
 
 /// There is no such device.

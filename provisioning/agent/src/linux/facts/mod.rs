@@ -1,4 +1,4 @@
-//! What the guest is to have in common with its host: time zone, proxies, swap, certificate authorities.
+//! What the guest is to have in common with its host: the host's names, time zone, proxies, swap, certificate authorities.
 //!
 //! Applied at each start of the agent, each part by itself and all at the same time, before an engine is asked for the
 //! first time. Applying twice changes nothing, and what is switched off is taken back. A part that is in use or in
@@ -6,6 +6,7 @@
 
 mod certificates;
 pub(super) mod files;
+mod host_names;
 pub(super) mod program;
 mod proxies;
 mod swap;
@@ -34,7 +35,8 @@ type Problem = String;
 /// The host's certificates from the seed, or why they could not be read.
 pub(super) type Certificates = Result<Option<Vec<u8>>, Problem>;
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
+    Part::HostNames,
     Part::TimeZone,
     Part::Proxies,
     Part::Swap,
@@ -43,9 +45,9 @@ const PARTS: [Part; 4] = [
 
 /// Applies everything, and reports.
 pub(super) async fn apply(guest: &Guest, certificates: &Certificates) {
-    let [zone, proxies, swap, authorities] =
+    let [names, zone, proxies, swap, authorities] =
         PARTS.map(|part| apply_part(guest, part, certificates));
-    tokio::join!(zone, proxies, swap, authorities);
+    tokio::join!(names, zone, proxies, swap, authorities);
 }
 
 /// How a problem reads when a file system was not yet writable.
@@ -77,6 +79,7 @@ async fn apply_part(guest: &Guest, part: Part, certificates: &Certificates) {
     let (paths, boot) = (&guest.paths, &guest.boot);
     let facts = &boot.facts;
     let applied = match part {
+        Part::HostNames => host_names::apply(paths, facts.host_address),
         Part::TimeZone => time_zone::apply(paths, facts.time_zone.as_deref()),
         Part::Proxies => proxies::apply(paths, facts, boot.uid).await,
         Part::Swap => swap::apply(paths, facts.swap_mib).await,

@@ -1,13 +1,9 @@
-//! Proxies: files from which services of root and of users and login shells get their environment (podman's names), and
-//! the name of the host, if a proxy is there.
+//! Proxies: files from which services of root and of users and login shells get their environment (podman's names).
 //!
 //! A change is made known to the service managers, and those that run already begin anew: they were started a moment ago
 //! by the boot, so nobody uses them.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::Ipv4Addr;
-use std::path::Path;
 use std::time::Duration;
 
 use machine_protocol::boot::HostFacts;
@@ -16,10 +12,6 @@ use super::{Applied, Problem, failed, files, program};
 use crate::linux::log::log;
 use crate::linux::paths::Paths;
 
-/// The host's name in guest and containers.
-const HOST: &str = "host.containers.internal";
-/// Marks the line of ours. What reads the file passes over it.
-const MARK: &str = "# by machine-agent";
 /// On an emulated processor, in the middle of a boot.
 const RELOAD: Duration = Duration::from_mins(1);
 
@@ -57,8 +49,6 @@ pub(super) async fn apply(paths: &Paths, facts: &HostFacts, uid: u32) -> Result<
         };
         changed |= done.map_err(failed(what))?;
     }
-    let hosts = paths.root().join("etc/hosts");
-    changed |= name_host(&hosts, facts.host_address).map_err(failed(what))?;
     if changed {
         make_known(paths, uid).await?;
     }
@@ -116,31 +106,6 @@ fn escape(value: &str, special: &[char]) -> String {
     escaped
 }
 
-/// Gives the host a name in `/etc/hosts`, from which containers get it too, or takes it away.
-fn name_host(path: &Path, address: Option<Ipv4Addr>) -> io::Result<bool> {
-    let old = files::read(path)?.unwrap_or_default();
-    let Ok(text) = str::from_utf8(&old) else {
-        return Err(io::Error::other(format!(
-            "`{}` is not text",
-            path.display()
-        )));
-    };
-    let mut new: String = text
-        .split_inclusive('\n')
-        .filter(|line| !line.trim_end().ends_with(MARK))
-        .collect();
-    if let Some(address) = address {
-        if !new.is_empty() && !new.ends_with('\n') {
-            new.push('\n');
-        }
-        new = format!("{new}{address} {HOST} {MARK}\n");
-    }
-    if new.as_bytes() == old {
-        return Ok(false);
-    }
-    files::write(path, new.as_bytes())
-}
-
 async fn make_known(paths: &Paths, uid: u32) -> Result<(), Problem> {
     program::run(paths, "systemctl", &["daemon-reload"], RELOAD).await?;
     let restart = ["try-restart", "--no-block", "podman.service"];
@@ -172,20 +137,19 @@ mod tests {
         "systemctl show --property=ActiveState --value user@1000.service",
     ];
 
-    fn facts(proxies: &[(&str, &str)], host: bool) -> HostFacts {
+    fn facts(proxies: &[(&str, &str)]) -> HostFacts {
         let proxies = proxies.iter();
         HostFacts {
             proxies: proxies
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
-            host_address: host.then(|| Ipv4Addr::new(10, 0, 2, 2)),
             ..HostFacts::default()
         }
     }
 
     #[test]
     fn every_file_has_its_own_quotes() {
-        let proxies = facts(&[("http_proxy", NASTY), ("no_proxy", "a,b")], true).proxies;
+        let proxies = facts(&[("http_proxy", NASTY), ("no_proxy", "a,b")]).proxies;
         assert_eq!(
             managers(&proxies),
             "[Manager]\n\
@@ -205,7 +169,7 @@ mod tests {
     /// A shell reads what was meant.
     #[tokio::test]
     async fn shells_agree() {
-        let proxies = facts(&[("http_proxy", NASTY)], false).proxies;
+        let proxies = facts(&[("http_proxy", NASTY)]).proxies;
         let script = format!("{}printf %s \"$http_proxy\"", shells(&proxies));
         let output = tokio::process::Command::new("/bin/sh")
             .args(["-c", &script])
@@ -219,30 +183,24 @@ mod tests {
     async fn written_once_changed_and_taken_back() {
         let stub = Stub::new();
         stub.program("usr/bin/systemctl", "");
-        stub.put("etc/hosts", "127.0.0.1 localhost");
         let apply = async |facts: &HostFacts| super::apply(&stub.paths, facts, 1000).await;
         let nothing = HostFacts::default();
         assert_eq!(apply(&nothing).await, Ok(Applied::Unused));
         assert_eq!(stub.calls(), [""; 0]);
 
-        let some = facts(&[("http_proxy", NASTY)], true);
+        let some = facts(&[("http_proxy", NASTY)]);
         let known = KNOWN;
         assert_eq!(apply(&some).await, Ok(Applied::Done));
         assert_eq!(stub.calls(), known);
         for (name, _) in FILES {
             assert!(stub.text(name).contains("http_proxy"), "{name}");
         }
-        assert_eq!(
-            stub.text("etc/hosts"),
-            "127.0.0.1 localhost\n10.0.2.2 host.containers.internal # by machine-agent\n"
-        );
         assert_eq!(apply(&some).await, Ok(Applied::Done));
         assert_eq!(stub.calls(), [""; 0]);
 
-        let other = facts(&[("http_proxy", "http://p:1")], false);
+        let other = facts(&[("http_proxy", "http://p:1")]);
         assert_eq!(apply(&other).await, Ok(Applied::Done));
         assert_eq!(stub.calls(), known);
-        assert_eq!(stub.text("etc/hosts"), "127.0.0.1 localhost\n");
 
         assert_eq!(apply(&nothing).await, Ok(Applied::Done));
         assert_eq!(stub.calls(), known);
@@ -254,7 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_users_manager_that_runs_begins_anew() {
-        let some = facts(&[("http_proxy", "http://p:1")], false);
+        let some = facts(&[("http_proxy", "http://p:1")]);
         for (state, anew) in [
             ("active", true),
             ("activating", true),
@@ -277,12 +235,12 @@ mod tests {
     async fn problems_are_told_without_values() {
         let stub = Stub::new();
         stub.program("usr/bin/systemctl", "echo no bus >&2; exit 1");
-        let some = facts(&[("http_proxy", "http://u:hunter2@p:1")], false);
+        let some = facts(&[("http_proxy", "http://u:hunter2@p:1")]);
         assert_eq!(
             super::apply(&stub.paths, &some, 1000).await,
             Err("`systemctl` ended with exit status: 1: no bus".to_owned())
         );
-        let evil = facts(&[("http_proxy", "x\nPATH=/evil")], false);
+        let evil = facts(&[("http_proxy", "x\nPATH=/evil")]);
         assert_eq!(
             super::apply(&stub.paths, &evil, 1000).await,
             Err("a proxy holds control characters".to_owned())

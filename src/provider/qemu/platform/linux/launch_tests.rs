@@ -10,11 +10,12 @@ use machine_host::process::ProcessIdentity;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::machine::DiskFormat;
+use crate::machine::{DiskFormat, GuestNetwork};
 use crate::provider::qemu::launch::{attach, launch};
 use crate::provider::qemu::vm::QemuVm;
 use crate::provider::{
-    Accelerator, ExitReason, LaunchPlan, PauseReason, ProviderError, Resolved, Vm, VmEvent, VmPaths,
+    Accelerator, ExitReason, LaunchPlan, NetworkJoint, PauseReason, ProviderError, Resolved, Vm,
+    VmEvent, VmPaths,
 };
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -65,12 +66,23 @@ impl Fixture {
             ignition: Some(file("ignition.json")),
             link_port: "machine.link.0".to_owned(),
             first_boot_journal: file("journal.log"),
+            network: NetworkJoint::BuiltIn {
+                network: GuestNetwork {
+                    first: [10, 0, 2, 0].into(),
+                    prefix: 24,
+                    host: [10, 0, 2, 2].into(),
+                    name_server: [10, 0, 2, 3].into(),
+                    guest: [10, 0, 2, 15].into(),
+                },
+                ipv6: false,
+            },
             paths: VmPaths {
                 control_socket: file("qmp.sock"),
                 link_socket: file("link.sock"),
                 vsock_socket: file("vsock.sock"),
                 vsock_device_socket: file("vhost-vsock.sock"),
                 vsock_log: file("vsock.log"),
+                network_socket: file("network.sock"),
                 console_log: file("console.log"),
                 vm_log: file("vm.log"),
             },

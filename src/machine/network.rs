@@ -1,0 +1,115 @@
+//! How a machine is to reach the network, and how it does.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What is to carry the packets of a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// The network inside of the hypervisor, which needs no other program.
+    BuiltIn,
+    /// The program passt.
+    Passt,
+    /// The program gvproxy.
+    Gvproxy,
+    /// The best that is there. A word of a later version counts as this one.
+    #[default]
+    #[serde(other)]
+    Auto,
+}
+
+impl Network {
+    /// All of them, the default first.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::BuiltIn, Self::Passt, Self::Gvproxy];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::BuiltIn => "built-in",
+            Self::Passt => "passt",
+            Self::Gvproxy => "gvproxy",
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.word())
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|network| network.word() == word);
+        known.ok_or_else(|| format!("`{word}` is none of auto, built-in, passt and gvproxy"))
+    }
+}
+
+/// How a guest reaches the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Egress {
+    /// The network inside of the hypervisor.
+    BuiltIn,
+    /// The program passt.
+    Passt,
+    /// The program gvproxy.
+    Gvproxy,
+}
+
+impl Egress {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "built-in",
+            Self::Passt => "passt",
+            Self::Gvproxy => "gvproxy",
+        }
+    }
+}
+
+/// The addresses of a guest's IPv4 network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestNetwork {
+    /// Its first address.
+    pub first: Ipv4Addr,
+    /// How many bits all of its addresses have in common.
+    pub prefix: u8,
+    /// The gateway, by which the guest reaches what listens on the host's loopback, unless that is closed.
+    pub host: Ipv4Addr,
+    /// The name server.
+    pub name_server: Ipv4Addr,
+    /// The guest's own address.
+    pub guest: Ipv4Addr,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_in_files_and_on_the_command_line_are_the_same() {
+        #[derive(Serialize, Deserialize)]
+        struct File {
+            #[serde(default)]
+            network: Network,
+        }
+        for network in Network::ALL {
+            let text = toml::to_string(&File { network }).unwrap();
+            assert_eq!(text, format!("network = \"{network}\"\n"));
+            assert_eq!(toml::from_str::<File>(&text).unwrap().network, network);
+            assert_eq!(network.word().parse(), Ok(network));
+        }
+        assert_eq!(toml::from_str::<File>("").unwrap().network, Network::Auto);
+        let later = toml::from_str::<File>("network = \"pigeon\"").unwrap();
+        assert_eq!(later.network, Network::Auto);
+        assert!("pigeon".parse::<Network>().is_err());
+    }
+}
