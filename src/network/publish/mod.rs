@@ -49,6 +49,23 @@ pub enum Owner {
     Configured,
 }
 
+impl Owner {
+    /// Whether it is a container.
+    pub fn is_container(self) -> bool {
+        self == Self::Container
+    }
+}
+
+/// A port that should be open and is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingPort {
+    /// Which.
+    #[serde(flatten)]
+    pub port: Port,
+    /// Why, in one line.
+    pub reason: String,
+}
+
 impl fmt::Display for Owner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
@@ -76,12 +93,7 @@ pub enum PortNews {
     /// One listens no more.
     Closed(OpenPort),
     /// One that should listen does not.
-    Missing {
-        /// Which.
-        port: Port,
-        /// Why, in one line.
-        reason: String,
-    },
+    Missing(MissingPort),
     /// More happened in a short time than is told one by one.
     LeftOut {
         /// How much.
@@ -104,6 +116,8 @@ pub struct PublishConfig {
     /// Who else may have one.
     pub neighbours: Arc<dyn Neighbours>,
 }
+
+const STOPPING: &str = "the machine is stopping";
 
 type Tell = Box<dyn Fn(PortNews) + Send + Sync>;
 
@@ -192,7 +206,7 @@ impl Publisher {
         {
             let mut state = self.state.lock().await;
             if state.closed {
-                return failed("the machine is stopping");
+                return failed(STOPPING);
             }
             if !state.table.is_news(&request.boot, request.number) {
                 return failed("the request is out of date");
@@ -209,33 +223,33 @@ impl Publisher {
             }
             Wanted::Sync(ports) => {
                 let missing = self.set(Owner::Container, &ports).await;
-                PublishReply::Synced { missing }
+                PublishReply::Synced {
+                    missing: missing.len(),
+                }
             }
         }
     }
 
-    /// Opens these ports for the machine's configuration, and closes what it wanted before.
-    pub async fn configure(&self, ports: &[Port]) {
-        self.set(Owner::Configured, ports).await;
+    /// Opens these ports for the machine's configuration, and closes what it wanted before; those that cannot be had.
+    pub async fn configure(&self, ports: &[Port]) -> Vec<MissingPort> {
+        self.set(Owner::Configured, ports).await
     }
 
-    /// Has exactly these open for an owner, as far as they can be had; how many cannot.
-    async fn set(&self, owner: Owner, ports: &[Port]) -> usize {
+    /// Has exactly these open for an owner, as far as they can be had; those that cannot.
+    async fn set(&self, owner: Owner, ports: &[Port]) -> Vec<MissingPort> {
         let unwanted = self.state.lock().await.table.unwanted(owner, ports);
         for port in unwanted {
             self.close_port(&port, owner).await;
         }
-        let mut missing = 0;
+        let mut missing = Vec::new();
         for port in ports {
             if let Err(reason) = self.open(*port, owner).await {
-                missing += 1;
-                if missing <= TOLD {
-                    (self.tell)(PortNews::Missing {
-                        port: *port,
-                        reason,
-                    });
-                }
+                let port = *port;
+                missing.push(MissingPort { port, reason });
             }
+        }
+        for told in missing.iter().take(TOLD) {
+            (self.tell)(PortNews::Missing(told.clone()));
         }
         missing
     }
@@ -244,6 +258,9 @@ impl Publisher {
     async fn open(&self, port: Port, owner: Owner) -> Result<(), String> {
         let failure = {
             let mut state = self.state.lock().await;
+            if state.closed {
+                return Err(STOPPING.to_owned());
+            }
             let places = match state.table.check(&port, owner) {
                 Ok(Step::Nothing) => return Ok(()),
                 Ok(Step::Open(places)) => places,

@@ -230,10 +230,10 @@ async fn a_sync_closes_what_is_gone_and_opens_what_is_missing() {
     assert_eq!(reply, PublishReply::Synced { missing: 1 });
     let told = bench.told();
     assert_eq!(told[0], PortNews::Closed(open(gone)));
-    let PortNews::Missing {
+    let PortNews::Missing(MissingPort {
         port: missing,
         reason,
-    } = &told[1]
+    }) = &told[1]
     else {
         panic!("{told:?}");
     };
