@@ -16,7 +16,7 @@ pub const FORMAT: u64 = 1;
 
 const ROOT_KEYS: [&str; 4] = ["format", "connection_scheme", "image", "machine"];
 const IMAGE_KEYS: [&str; 2] = ["default", "mirrors"];
-const MACHINE_KEYS: [&str; 10] = [
+const MACHINE_KEYS: [&str; 11] = [
     "cpus",
     "memory",
     "disk_size",
@@ -27,6 +27,7 @@ const MACHINE_KEYS: [&str; 10] = [
     "swap",
     "import_native_ca",
     "provider",
+    "volumes",
 ];
 
 /// What the file says. Everything may be unset.
@@ -75,6 +76,8 @@ pub struct MachineSettings {
     pub import_native_ca: Option<bool>,
     /// What runs machines.
     pub provider: Option<String>,
+    /// Folders of the host in the guest, as `--volume` has them, variables unexpanded.
+    pub volumes: Option<Vec<String>>,
 }
 
 impl From<&Settings> for Wishes {
@@ -91,6 +94,7 @@ impl From<&Settings> for Wishes {
             time_zone: machine.time_zone,
             swap_mib: machine.swap,
             import_native_ca: machine.import_native_ca,
+            volumes: machine.volumes,
         }
     }
 }
@@ -149,6 +153,7 @@ fn parse(layer: &Layer) -> Result<Settings, HostConfError> {
             swap: machine.unsigned("swap")?,
             import_native_ca: machine.boolean("import_native_ca")?,
             provider: machine.text("provider")?,
+            volumes: machine.list("volumes")?.map(|list| list.items),
         },
         image_mirrors: image
             .list("mirrors")?
@@ -212,6 +217,7 @@ mod tests {
             swap = 512
             import_native_ca = true
             provider = "qemu"
+            volumes = ["$HOME/src:/src:ro"]
         "#;
         let expected = Settings {
             connection_scheme: Some(ConnectionScheme::Socket),
@@ -226,6 +232,7 @@ mod tests {
                 swap: Some(512),
                 import_native_ca: Some(true),
                 provider: Some("qemu".to_owned()),
+                volumes: Some(vec!["$HOME/src:/src:ro".to_owned()]),
             },
             image_mirrors: vec!["https://m/fcos/".to_owned(), "http://10.0.0.1".to_owned()],
             file: Some(PathBuf::from("/c/config.toml")),

@@ -11,6 +11,7 @@ pub mod resources;
 pub mod settings;
 pub mod status;
 pub mod time_zone;
+pub mod volume;
 pub mod vsock;
 
 pub use config::{DiskFormat, MachineConfig};
@@ -18,4 +19,5 @@ pub use name::MachineName;
 pub use provider_kind::ProviderKind;
 pub use resources::Resources;
 pub use status::Status;
+pub use volume::Volume;
 pub use vsock::Vsock;

@@ -17,7 +17,7 @@ use super::{CorruptReason, MachineFiles, StoreError};
 use crate::machine::{MachineConfig, MachineName};
 
 /// The format that is written.
-const FORMAT: Format = Format { major: 1, minor: 3 };
+const FORMAT: Format = Format { major: 1, minor: 4 };
 
 /// The version of a document's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +160,7 @@ pub(super) fn read_last_up(files: &MachineFiles) -> Option<Timestamp> {
 mod tests {
     use super::super::testing::{config, name};
     use super::*;
+    use crate::machine::Volume;
 
     const PATH: &str = "/m/dev/machine.toml";
 
@@ -189,7 +190,7 @@ mod tests {
     fn what_is_written_is_the_golden_file_and_is_read_back() {
         let config = config("dev", "/m/dev");
         let text = render(&config).unwrap();
-        assert_eq!(text, golden("machine-1.3.toml"));
+        assert_eq!(text, golden("machine-1.4.toml"));
         assert_eq!(read(&text).unwrap(), config);
     }
 
@@ -201,7 +202,7 @@ mod tests {
             ..config("dev", "/m/dev")
         };
         assert_eq!(first, expected);
-        for later in ["machine-1.1.toml", "machine-1.2.toml"] {
+        for later in ["machine-1.1.toml", "machine-1.2.toml", "machine-1.3.toml"] {
             assert_eq!(read(&golden(later)).unwrap(), config("dev", "/m/dev"));
         }
     }
@@ -223,9 +224,33 @@ mod tests {
             "[else]\nkey = \"kept\"",
             "# Edit it while",
             "rootful = true",
-            "format = \"1.3\"",
+            "format = \"1.4\"",
         ] {
             assert!(new.contains(kept), "{kept}: {new}");
+        }
+    }
+
+    /// A list goes as a whole, in both of its forms, and what a person wrote beside it stays.
+    #[test]
+    fn volumes_are_replaced() {
+        let folder = |source: &str, read_only| Volume {
+            source: source.into(),
+            target: "/t ä".to_owned(),
+            read_only,
+        };
+        let mut text = golden("machine-1.3.toml").replace("cpus = 2", "cpus = 2 # enough");
+        for volumes in [
+            vec![folder("/a b", false)],
+            vec![folder("/c", true)],
+            vec![],
+            vec![folder("/d", false)],
+            vec![],
+        ] {
+            let mut wanted = read(&text).unwrap();
+            wanted.volumes = volumes;
+            text = amend(&name("dev"), Path::new(PATH), text.as_bytes(), &wanted).unwrap();
+            assert_eq!(read(&text).unwrap(), wanted, "{text}");
+            assert!(text.contains("cpus = 2 # enough"), "{text}");
         }
     }
 
@@ -252,7 +277,7 @@ mod tests {
         assert_eq!(
             read(&golden("newer-major.toml")).unwrap_err().to_string(),
             "Machine `dev` was made by a newer version of this program: \
-             `/m/dev/machine.toml` has format 2.0, this version reads 1.3"
+             `/m/dev/machine.toml` has format 2.0, this version reads 1.4"
         );
     }
 
@@ -309,6 +334,16 @@ mod tests {
                 "unknown variant",
             ),
             ("uid = 1000", "uid = -1", "invalid value"),
+            (
+                "uid = 1000",
+                "uid = 1000\nvolumes = [{ source = \"/a\", target = \"/etc\" }]",
+                "machine mount destination cannot be \"/etc\"",
+            ),
+            (
+                "uid = 1000",
+                "uid = 1000\nvolumes = [{ source = \"a\", target = \"/b\" }]",
+                "`a` is not an absolute path",
+            ),
         ];
         for (old, new, expected) in edits {
             let edited = good.replace(old, new);
