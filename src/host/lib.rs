@@ -12,6 +12,7 @@ pub mod lock;
 pub mod process;
 pub mod program;
 pub mod record_lock;
+pub mod subordinate;
 mod sys;
 pub mod termination;
 #[cfg(test)]

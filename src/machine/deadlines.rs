@@ -83,6 +83,9 @@ deadlines! {
     /// The program that is a machine's vsock device.
     VSOCK_DEVICE = Duration::from_secs(5), "the vsock device's program to listen",
         "it opens its sockets first thing; without it the machine starts all the same";
+    /// The program of a shared folder.
+    SHARE_DEVICE = Duration::from_secs(5), "the program of a shared folder to answer",
+        "it answers after 30 ms; without it the machine starts all the same, and says which folder it lacks";
     /// The engine's answer to `/_ping`.
     ENGINE_PING = Duration::from_secs(30), "the engine to answer",
         "the first request starts it by socket activation, which under emulation takes ten seconds and more";

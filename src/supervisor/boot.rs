@@ -9,12 +9,13 @@ use std::sync::Arc;
 use machine_host::atomic::{self, Access};
 use machine_host::facts::{self, Architecture};
 use machine_images::ImageKind;
-use machine_protocol::boot::{BootParameters, Carrier, VIRTIO_SERIAL_PORT};
+use machine_protocol::boot::{BootParameters, Carrier, Share, VIRTIO_SERIAL_PORT};
 use machine_protocol::secret::Secret;
 use tokio::sync::mpsc;
 
 use super::events::{Code, Failure, Phase};
 use super::record::VmRecord;
+use super::shares::{self, RunShare};
 use super::ssh_port::{self, SshPort};
 use super::vsock::Waiting;
 use crate::connection::ConnectionsFile;
@@ -96,7 +97,8 @@ impl Boot {
             Ok(Err(failure)) => report(BootReport::Warning(failure.in_a_line())),
             Err(error) => return Err(Failure::new("No port for SSH").because(error.to_string())),
         }
-        let plan = self.plan();
+        let shares = shares::of(&self.config, &self.files);
+        let plan = self.plan(&shares);
         if let Some(record) =
             VmRecord::read(&self.files.vm_record()).filter(|record| record.process.is_alive())
         {
@@ -131,6 +133,7 @@ impl Boot {
             cache: self.accelerator_cache.clone(),
             program_directories: host.program_directories(&hostfacts::environment),
             vsock: self.config.vsock,
+            shares: !plan.shares.is_empty(),
         };
         let mut resolved = provider
             .resolve(&request)
@@ -149,10 +152,12 @@ impl Boot {
         });
         report(BootReport::Entered(Phase::Seed));
         let vsock = waiting.as_ref().map(Waiting::carrier);
+        let shares = shares::for_guest(&shares, resolved.shares.as_ref());
         let seed = self.clone();
         let loopback = provider.capabilities().host_loopback;
         let written =
-            tokio::task::spawn_blocking(move || seed.write_seed(&host, loopback, vsock)).await;
+            tokio::task::spawn_blocking(move || seed.write_seed(&host, loopback, vsock, shares))
+                .await;
         let warnings = written.map_err(|error| {
             Failure::new("The seed disk cannot be made")
                 .coded(Code::HostFiles)
@@ -165,6 +170,9 @@ impl Boot {
         set_aside(&plan.paths.console_log);
         set_aside(&plan.first_boot_journal);
         set_aside(&plan.paths.vsock_log);
+        for share in &plan.shares {
+            set_aside(&share.log);
+        }
         let vm = provider
             .launch(&plan, &resolved, events)
             .await
@@ -199,7 +207,7 @@ impl Boot {
         })
     }
 
-    fn plan(&self) -> LaunchPlan {
+    fn plan(&self, shares: &[RunShare]) -> LaunchPlan {
         LaunchPlan {
             name: self.config.name.to_string(),
             cpus: self.config.resources.cpus,
@@ -214,6 +222,8 @@ impl Boot {
             ignition: Some(self.files.ignition()),
             link_port: VIRTIO_SERIAL_PORT.to_owned(),
             first_boot_journal: self.files.guest_journal(),
+            shares: shares::for_provider(shares),
+            guest_ids: shares::guest_ids(&self.config),
             paths: VmPaths {
                 control_socket: self.files.qmp_socket(),
                 link_socket: self.files.link_socket(),
@@ -232,6 +242,7 @@ impl Boot {
         host: &Host,
         loopback: Option<Ipv4Addr>,
         vsock: Option<Carrier>,
+        shares: Vec<Share>,
     ) -> Result<Vec<String>, Failure> {
         let gathered = host.gather(&self.config, loopback, &hostfacts::environment);
         let agent = find_agent(facts::architecture())?;
@@ -256,6 +267,7 @@ impl Boot {
                 .collect(),
             host_build: self.build.clone(),
             facts: gathered.facts,
+            shares,
         };
         let certificates = gathered.certificates.as_deref();
         let image = machine_provisioning::seed::image(&agent, &parameters, certificates);

@@ -90,6 +90,11 @@ pub enum Input {
     },
     /// A paused VM goes on.
     Resumed,
+    /// A folder of the host is not in the guest, for as long as this VM lives.
+    ShareLost {
+        /// Which and why, for the user.
+        reason: String,
+    },
     /// The VM process is gone.
     VmExited {
         /// How it ended, for the user.
@@ -203,6 +208,8 @@ pub struct Lifecycle {
     link: bool,
     guest: Guest,
     paused: Option<String>,
+    /// The folders of the host that the VM lacks.
+    lost_shares: Vec<String>,
     resets: u32,
     agent_ends: u32,
     waiting: Vec<RequestId>,
@@ -224,6 +231,7 @@ impl Lifecycle {
             link: false,
             guest: Guest::default(),
             paused: None,
+            lost_shares: Vec::new(),
             resets: 0,
             agent_ends: 0,
             waiting: Vec::new(),
@@ -305,6 +313,10 @@ impl Lifecycle {
             }
             Input::Resumed => {
                 self.paused = None;
+                self.refresh_health(&mut actions);
+            }
+            Input::ShareLost { reason } => {
+                self.lost_shares.push(reason);
                 self.refresh_health(&mut actions);
             }
             Input::VmExited { reason, orderly } => self.vm_gone(&reason, orderly, &mut actions),
@@ -514,8 +526,8 @@ impl Lifecycle {
     }
 
     fn fail(&mut self, failure: Failure, actions: &mut Vec<Action>) {
-        let problems = self.guest.problems.values().cloned();
-        let failure = problems.fold(failure, Failure::because);
+        let problems: Vec<String> = self.problems().map(str::to_owned).collect();
+        let failure = problems.into_iter().fold(failure, Failure::because);
         if self.rescue && self.link {
             let cause = failure.detail.first().unwrap_or(&failure.message).clone();
             self.rescued = Some(format!("kept for rescue: {cause}"));
@@ -543,6 +555,14 @@ impl Lifecycle {
         actions.push(Action::Exit);
     }
 
+    /// What does not work besides the engine.
+    fn problems(&self) -> impl Iterator<Item = &str> {
+        let shares = self.lost_shares.iter();
+        shares
+            .chain(self.guest.problems.values())
+            .map(String::as_str)
+    }
+
     fn refresh_health(&mut self, actions: &mut Vec<Action>) {
         let State::Running(before) = &self.state else {
             return;
@@ -559,11 +579,9 @@ impl Lifecycle {
             Some(format!("the container engine does not answer: {problem}"))
         } else if !engine.answers {
             Some("the container engine does not answer yet".to_owned())
-        } else if self.guest.problems.is_empty() {
-            None
         } else {
-            let problems: Vec<&str> = self.guest.problems.values().map(String::as_str).collect();
-            Some(problems.join("; "))
+            let problems: Vec<&str> = self.problems().collect();
+            (!problems.is_empty()).then(|| problems.join("; "))
         };
         if *before == now {
             return;

@@ -8,6 +8,7 @@ use machine_host::process::ProcessIdentity;
 use serde::{Deserialize, Serialize};
 
 use super::vsock::VsockRecord;
+use crate::provider::HelperProcess;
 
 /// Who the VM process is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +17,7 @@ pub struct VmRecord {
     pub process: ProcessIdentity,
     /// The programs that belong to it.
     #[serde(default)]
-    pub helpers: Vec<ProcessIdentity>,
+    pub helpers: Vec<HelperProcess>,
     /// Where the guest calls by vsock.
     #[serde(default)]
     pub vsock: Option<VsockRecord>,
@@ -36,7 +37,7 @@ impl VmRecord {
             return;
         };
         for helper in &record.helpers {
-            if let Err(error) = helper.kill() {
+            if let Err(error) = helper.process.kill() {
                 tracing::warn!(%error, "A program that outlived its VM could not be ended");
             }
         }
@@ -60,6 +61,7 @@ impl VmRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::HelperRole;
 
     #[test]
     fn a_record_of_before_has_no_helpers() {
@@ -69,9 +71,23 @@ mod tests {
         fs_err::write(&path, old).unwrap();
         let record = VmRecord::read(&path).unwrap();
         assert_eq!((record.helpers.len(), record.vsock), (0, None));
+        // Its helpers were vsock devices, and nothing said so.
+        let helper: HelperProcess =
+            serde_json::from_str(r#"{"pid":3,"started":2,"boot":"b"}"#).unwrap();
+        assert_eq!(helper.role, HelperRole::Vsock);
+        let share = HelperProcess {
+            role: HelperRole::Share("/a".to_owned()),
+            ..helper.clone()
+        };
+        let json = serde_json::to_string(&share).unwrap();
+        assert_eq!(
+            json,
+            r#"{"pid":3,"started":2,"boot":"b","role":{"share":"/a"}}"#
+        );
+        assert_eq!(serde_json::from_str::<HelperProcess>(&json).unwrap(), share);
         let new = VmRecord {
             vsock: Some(VsockRecord::Program),
-            helpers: vec![record.process.clone()],
+            helpers: vec![helper],
             ..record
         };
         new.write(&path).unwrap();

@@ -64,6 +64,8 @@ pub enum Part {
     Dns,
     /// The guest's root file system: its free space.
     Storage,
+    /// Folders of the host.
+    Shares,
 }
 
 /// Something that happened in the guest.

@@ -8,7 +8,7 @@
 //! * [`exec`]: programs that the host has run in the guest.
 //! * [`docker`]: the link at the place where Docker's clients look; [`clock`]: the guest's clock;
 //!   [`health`]: what else has to work; [`facts`]: what the guest has in common with its host;
-//!   [`name_services`]: what root's engine has to have loaded.
+//!   [`shares`]: folders of the host; [`name_services`]: what root's engine has to have loaded.
 //!
 //! One thread, and no state but the list of events: a new agent in place of a dead one says the same.
 
@@ -29,6 +29,7 @@ mod parameters;
 mod paths;
 mod port;
 mod session;
+mod shares;
 mod sys;
 mod systemd;
 mod targets;

@@ -40,6 +40,11 @@ pub(in crate::provider::qemu) fn connect_to_inherit(_path: &Path) -> io::Result<
     Err(unsupported())
 }
 
+/// Not supported yet.
+pub(in crate::provider::qemu) fn to_inherit(_stream: Stream) -> io::Result<Inherited> {
+    Err(unsupported())
+}
+
 /// There is no such device.
 #[expect(
     clippy::needless_pass_by_value,
