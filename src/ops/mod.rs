@@ -22,3 +22,4 @@ pub mod set;
 pub mod ssh;
 pub mod start;
 pub mod stop;
+pub mod volumes;
