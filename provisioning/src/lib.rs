@@ -18,4 +18,6 @@ pub mod keys;
 pub mod seed;
 pub mod units;
 
-pub use crate::ignition::{GuestSpec, HostKey, IGNITION_LIMIT, ProvisioningError, ignition};
+pub use crate::ignition::{
+    GuestSpec, HostKey, IGNITION_LIMIT, ProvisioningError, ignition, sub_ids,
+};

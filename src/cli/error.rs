@@ -31,6 +31,7 @@ use crate::ops::rm::RemoveError;
 use crate::ops::set::SetError;
 use crate::ops::ssh::SshError;
 use crate::ops::stop::StopError;
+use crate::ops::volumes::VolumesError;
 use crate::provider::ProviderError;
 use crate::store::StoreError;
 use crate::supervisor::SuperviseError;
@@ -173,7 +174,7 @@ macro_rules! from_errors {
 }
 
 from_errors! {
-    with hints: BundlesError, ConnectionError, CopyError, HostConfError, ImagesError, InitError, ObtainError, ProviderError, ReferenceError, RemoveError, SetError, SettingError, SshError, StopError, StoreError;
+    with hints: BundlesError, ConnectionError, CopyError, HostConfError, ImagesError, InitError, ObtainError, ProviderError, ReferenceError, RemoveError, SetError, SettingError, SshError, StopError, StoreError, VolumesError;
     without: DirectoryError, NameError, SuperviseError, TemplateError, serde_json::Error, std::io::Error,
 }
 

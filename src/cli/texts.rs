@@ -17,6 +17,24 @@ pub fn image(description: &str) -> String {
     format!("Image: {description}\n")
 }
 
+/// A volume's option that nobody knows (spec 1.4.1).
+pub fn unknown_option(option: &str) -> String {
+    format!("Unknown option: {option}\n")
+}
+
+/// What a user should know.
+pub fn notice(text: &str) -> String {
+    format!("Notice: {text}\n")
+}
+
+/// A running machine has the folders of its start.
+pub fn volumes_wait(name: &str) -> String {
+    format!(
+        "The machine has other volumes from its next start on: machine restart{}\n",
+        suffix(name)
+    )
+}
+
 /// The end of a successful `init`.
 pub const INIT_COMPLETE: &str = "Machine init complete\n";
 

@@ -15,6 +15,7 @@ pub mod process;
 pub mod program;
 pub mod record_lock;
 pub mod routes;
+pub mod subordinate;
 mod sys;
 pub mod termination;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::document::{Document, ListValue, Section};
 use super::layers;
 use super::locations::Locations;
 use crate::machine::settings::Wishes;
+use crate::machine::volume;
 
 /// What `containers.conf` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,6 +150,11 @@ impl From<&ContainersConf> for Wishes {
             // Podman takes an empty zone for none.
             time_zone: conf.tz.clone().filter(|zone| !zone.is_empty()),
             import_native_ca: machine.import_native_ca,
+            volumes: machine.volumes.is_set().then(|| {
+                machine
+                    .volumes
+                    .resolve(&volume::defaults(std::env::consts::OS))
+            }),
             ..Self::default()
         }
     }

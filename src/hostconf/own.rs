@@ -18,7 +18,7 @@ pub const FORMAT: u64 = 1;
 const ROOT_KEYS: [&str; 5] = ["format", "connection_scheme", "image", "machine", "ports"];
 const PORTS_KEYS: [&str; 1] = ["bind"];
 const IMAGE_KEYS: [&str; 2] = ["default", "mirrors"];
-const MACHINE_KEYS: [&str; 10] = [
+const MACHINE_KEYS: [&str; 11] = [
     "cpus",
     "memory",
     "disk_size",
@@ -29,6 +29,7 @@ const MACHINE_KEYS: [&str; 10] = [
     "swap",
     "import_native_ca",
     "provider",
+    "volumes",
 ];
 
 /// What the file says. Everything may be unset.
@@ -79,6 +80,8 @@ pub struct MachineSettings {
     pub import_native_ca: Option<bool>,
     /// What runs machines.
     pub provider: Option<String>,
+    /// Folders of the host in the guest, as `--volume` has them, variables unexpanded.
+    pub volumes: Option<Vec<String>>,
 }
 
 impl From<&Settings> for Wishes {
@@ -95,6 +98,7 @@ impl From<&Settings> for Wishes {
             time_zone: machine.time_zone,
             swap_mib: machine.swap,
             import_native_ca: machine.import_native_ca,
+            volumes: machine.volumes,
         }
     }
 }
@@ -155,6 +159,7 @@ fn parse(layer: &Layer) -> Result<Settings, HostConfError> {
             swap: machine.unsigned("swap")?,
             import_native_ca: machine.boolean("import_native_ca")?,
             provider: machine.text("provider")?,
+            volumes: machine.list("volumes")?.map(|list| list.items),
         },
         image_mirrors: image
             .list("mirrors")?
@@ -223,6 +228,7 @@ mod tests {
             swap = 512
             import_native_ca = true
             provider = "qemu"
+            volumes = ["$HOME/src:/src:ro"]
             [ports]
             bind = "loopback"
         "#;
@@ -239,6 +245,7 @@ mod tests {
                 swap: Some(512),
                 import_native_ca: Some(true),
                 provider: Some("qemu".to_owned()),
+                volumes: Some(vec!["$HOME/src:/src:ro".to_owned()]),
             },
             image_mirrors: vec!["https://m/fcos/".to_owned(), "http://10.0.0.1".to_owned()],
             ports: Some(PortScope::Loopback),

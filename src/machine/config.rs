@@ -10,7 +10,8 @@ use thiserror::Error;
 use crate::machine::name::{NameError, check_user};
 use crate::machine::ports::{self, Forward, ForwardsError};
 use crate::machine::resources::ResourceError;
-use crate::machine::{MachineName, Network, ProviderKind, Resources, Vsock};
+use crate::machine::volume::{self, VolumeError};
+use crate::machine::{MachineName, Network, ProviderKind, Resources, Volume, Vsock};
 
 /// What was asked for when the machine was made. It is the content of `machine.toml`; nothing that happens to the
 /// machine later is in it.
@@ -67,6 +68,9 @@ pub struct MachineConfig {
     pub ports: Vec<Forward>,
     /// What it gets of the host.
     pub resources: Resources,
+    /// Folders of the host in the guest.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
 }
 
 /// The word for the host's time zone.
@@ -119,6 +123,12 @@ pub enum ConfigError {
     /// A directory that depends on where the program is started.
     #[error("The directory of the sockets, `{}`, is not an absolute path", .0.display())]
     SocketsNotAbsolute(PathBuf),
+    /// Folders that cannot be in the guest.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// A folder that depends on where the program is started.
+    #[error("The folder of the host `{}` is not an absolute path", .0.display())]
+    SourceNotAbsolute(PathBuf),
 }
 
 impl MachineConfig {
@@ -129,6 +139,11 @@ impl MachineConfig {
         ports::check(&self.ports)?;
         if !self.sockets.has_root() {
             return Err(ConfigError::SocketsNotAbsolute(self.sockets.clone()));
+        }
+        volume::check(&self.volumes, &self.user)?;
+        let relative = self.volumes.iter().find(|volume| !volume.source.has_root());
+        if let Some(volume) = relative {
+            return Err(ConfigError::SourceNotAbsolute(volume.source.clone()));
         }
         Ok(())
     }

@@ -89,6 +89,9 @@ deadlines! {
     /// Before a program that ended again and again is started once more.
     NETWORK_PAUSE = Duration::from_secs(15), "the next attempt to start the network's program",
         "what makes it end tells nobody when it is over; a host that was connected anew waits no longer than this";
+    /// The program of a shared folder.
+    SHARE_DEVICE = Duration::from_secs(5), "the program of a shared folder to answer",
+        "it answers after 30 ms; without it the machine starts all the same, and says which folder it lacks";
     /// The engine's answer to `/_ping`.
     ENGINE_PING = Duration::from_secs(30), "the engine to answer",
         "the first request starts it by socket activation, which under emulation takes ten seconds and more";

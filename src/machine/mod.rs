@@ -13,6 +13,7 @@ pub mod resources;
 pub mod settings;
 pub mod status;
 pub mod time_zone;
+pub mod volume;
 pub mod vsock;
 
 pub use config::{DiskFormat, MachineConfig};
@@ -21,4 +22,5 @@ pub use network::{Egress, GuestNetwork, Network};
 pub use provider_kind::ProviderKind;
 pub use resources::Resources;
 pub use status::Status;
+pub use volume::Volume;
 pub use vsock::Vsock;

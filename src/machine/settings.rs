@@ -10,7 +10,7 @@ use super::config::LOCAL_TIME_ZONE;
 use super::provider_kind::UnknownProvider;
 use super::resources::{ResourceError, Wish};
 use super::time_zone::{self, TimeZoneError};
-use super::{ProviderKind, name::NameError};
+use super::{ProviderKind, name::NameError, volume};
 
 /// The guest's user when none is asked for; podman's images have it.
 pub const DEFAULT_USER: &str = "core";
@@ -78,6 +78,8 @@ pub struct Wishes {
     pub swap_mib: Option<u64>,
     /// Whether the guest trusts the host's certificate authorities.
     pub import_native_ca: Option<bool>,
+    /// Folders of the host in the guest, variables unexpanded.
+    pub volumes: Option<Vec<String>>,
 }
 
 /// A source and what it says.
@@ -112,6 +114,8 @@ pub struct Settings {
     pub swap_mib: Setting<u64>,
     /// Whether the guest trusts the host's certificate authorities.
     pub import_native_ca: Setting<bool>,
+    /// Folders of the host in the guest, variables unexpanded; an empty text is none.
+    pub volumes: Setting<Vec<String>>,
 }
 
 /// A setting that cannot be used.
@@ -203,6 +207,10 @@ impl Settings {
             ),
             swap_mib: or(first(layers, |wishes| wishes.swap_mib), 0),
             import_native_ca: or(first(layers, |wishes| wishes.import_native_ca), false),
+            volumes: or(
+                first(layers, |wishes| wishes.volumes.clone()),
+                volume::defaults(std::env::consts::OS),
+            ),
         }
     }
 
@@ -274,6 +282,11 @@ impl Settings {
             }
         };
         blame(what, &setting.as_ref()?.origin)
+    }
+
+    /// Who set the folders, if it was not the command line.
+    pub fn blame_volumes(&self) -> Option<String> {
+        blame("list of volumes", &self.volumes.origin)
     }
 
     /// Who set this image, if it was not the command line.

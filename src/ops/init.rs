@@ -1,7 +1,7 @@
 //! `init`: making a machine.
 //!
 //! Everything that can be found out beforehand is checked before anything is made, in podman's order: user, name,
-//! memory, CPUs, image. After that the machine is made as a [`Draft`], so that a failure, a cancellation and a dropped
+//! memory, CPUs, volumes, image. After that the machine is made as a [`Draft`], so that a failure, a cancellation and a dropped
 //! future leave nothing.
 
 #[path = "init/disk.rs"]
@@ -34,7 +34,8 @@ use crate::connection::machine::{self as pair, Scheme};
 use crate::connection::{ConnectionError, ConnectionsFile};
 use crate::machine::name::{NameError, check_user};
 use crate::machine::resources::{HostResources, ResourceError, Wish};
-use crate::machine::{MachineConfig, MachineName, Network, ProviderKind, Resources, Vsock};
+use crate::machine::volume::{self, VolumeError};
+use crate::machine::{MachineConfig, MachineName, Network, ProviderKind, Resources, Volume, Vsock};
 use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage, ObtainError};
 use crate::provider::registry;
 use crate::store::{Draft, EditGuard, Store, StoreError, StoredMachine};
@@ -71,6 +72,8 @@ pub struct InitRequest {
     pub network: Network,
     /// Whether its guest reaches the host's loopback.
     pub host_loopback: bool,
+    /// Folders of the host in the guest.
+    pub volumes: Vec<Volume>,
 }
 
 /// The providers that this host has, the default first (spec 0).
@@ -165,6 +168,9 @@ pub enum InitError {
     /// The host cannot give what is asked for.
     #[error(transparent)]
     Resources(#[from] ResourceError),
+    /// The guest cannot have these folders.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// The image cannot be had.
     #[error(transparent)]
     Obtain(#[from] ObtainError),
@@ -210,6 +216,7 @@ impl InitError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Resources(error) => error.hints(),
+            Self::Volume(error) => error.hints(),
             Self::Obtain(error) => error.hints(),
             Self::Image(error) => error.hints(),
             Self::Store(error) => error.hints(),
@@ -296,6 +303,7 @@ pub async fn init(
         ports: Vec::new(),
         host_loopback: request.host_loopback,
         resources,
+        volumes: request.volumes.clone(),
     };
     let commit = {
         let (store, connections, scheme) = (store.clone(), connections.clone(), request.scheme);
@@ -343,7 +351,9 @@ fn check(
     // The pair of a machine whose `rm` was killed is in nobody's way.
     pair::sweep(connections, |name| store.absent(name))?;
     pair::check_free(&connections.read()?, &request.name)?;
-    Ok(Resources::settle(&request.wish, &host.resources)?)
+    let resources = Resources::settle(&request.wish, &host.resources)?;
+    volume::check(&request.volumes, &request.user)?;
+    Ok(resources)
 }
 
 /// What is left to check, and what else can fail without leaving anything.

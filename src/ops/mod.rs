@@ -23,3 +23,4 @@ pub mod set;
 pub mod ssh;
 pub mod start;
 pub mod stop;
+pub mod volumes;

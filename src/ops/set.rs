@@ -5,6 +5,8 @@
 //!                     └─ running, and only the mode changes ─> machine.toml ─> default connection ─> reload
 //! ```
 //!
+//! The folders of a machine are what its next start finds in `machine.toml`, so a running one takes them as well.
+//!
 //! Everything that can be refused is refused before the first change. The disk comes before the file that names its
 //! size: a command that is killed in between leaves a disk that is larger than it need be, which the guest uses like
 //! any other, and which the same command given again finishes.
@@ -26,7 +28,9 @@ use crate::machine::config::{ConfigError, LOCAL_TIME_ZONE};
 use crate::machine::resources::{ResourceError, Wish};
 use crate::machine::settings::{LARGEST_SWAP_MIB, Origin, SettingError};
 use crate::machine::time_zone::{self, TimeZoneError};
-use crate::machine::{DiskFormat, MachineConfig, MachineName, Network, Resources, Status, Vsock};
+use crate::machine::{
+    DiskFormat, MachineConfig, MachineName, Network, Resources, Status, Volume, Vsock,
+};
 use crate::store::{EditGuard, MachineFiles, Store, StoreError, StoredMachine};
 use crate::supervisor::client::{self, ClientError};
 
@@ -55,6 +59,8 @@ pub struct SetRequest {
     pub host_loopback: Option<bool>,
     /// USB devices that are to be passed through, instead of those that are.
     pub usbs: Option<Vec<String>>,
+    /// Folders of the host in the guest, instead of those that are.
+    pub volumes: Option<Vec<Volume>>,
 }
 
 /// What a machine was changed to, and what the user should know about it.
@@ -66,6 +72,8 @@ pub struct SetOutcome {
     pub shortage: Option<Shortage>,
     /// Containers of the mode that a running machine has left.
     pub left: Option<LeftBehind>,
+    /// The machine runs and goes on with the folders that it has.
+    pub volumes_wait: bool,
 }
 
 /// A disk that may become larger than the host has room for.
@@ -170,7 +178,10 @@ impl SetError {
             } => {
                 let mut hints = vec![format!("stop it first: machine stop {name}")];
                 if *more_than_mode {
-                    hints.push("on a running machine `--rootful` can be changed alone".to_owned());
+                    hints.push(
+                        "on a running machine `--rootful` and `--volume` can be changed, by themselves"
+                            .to_owned(),
+                    );
                 }
                 hints
             }
@@ -178,18 +189,20 @@ impl SetError {
             Self::Reload { name, .. } => vec![format!(
                 "a stopped machine takes it as well: machine stop {name}"
             )],
+            Self::Config(ConfigError::Volume(error)) => error.hints(),
             Self::DiskNotLarger { .. } | Self::Config(_) | Self::Lost { .. } => Vec::new(),
         }
     }
 }
 
 impl SetRequest {
-    /// Whether nothing but the mode is to be changed, which a running machine can take.
-    fn is_mode_only(&self) -> bool {
-        self.rootful.is_some()
+    /// Whether nothing but the mode and the folders is to be changed, which a running machine can take.
+    fn is_for_running(&self) -> bool {
+        (self.rootful.is_some() || self.volumes.is_some())
             && *self
                 == Self {
                     rootful: self.rootful,
+                    volumes: self.volumes.clone(),
                     ..Self::default()
                 }
     }
@@ -231,6 +244,9 @@ impl SetRequest {
         new.network = self.network.unwrap_or(old.network);
         new.host_loopback = self.host_loopback.unwrap_or(old.host_loopback);
         new.import_native_ca = self.import_native_ca.unwrap_or(old.import_native_ca);
+        if let Some(volumes) = &self.volumes {
+            new.volumes.clone_from(volumes);
+        }
         new.check()?;
         Ok(new)
     }
@@ -277,11 +293,11 @@ pub async fn set(
     let not_stopped = |status| SetError::NotStopped {
         name: name.clone(),
         status,
-        more_than_mode: request.rootful.is_some() && !request.is_mode_only(),
+        more_than_mode: request.rootful.is_some() && !request.is_for_running(),
     };
     match status {
         Status::Stopped => {}
-        Status::Running | Status::Degraded { .. } if request.is_mode_only() => {
+        Status::Running | Status::Degraded { .. } if request.is_for_running() => {
             return switch_running(store, connections, &machine, request, host).await;
         }
         status => return Err(not_stopped(status)),
@@ -312,10 +328,11 @@ pub async fn set(
         config,
         shortage,
         left: None,
+        volumes_wait: false,
     })
 }
 
-/// Changes the mode of a machine that runs.
+/// Changes the mode of a machine that runs, and the folders of its next start.
 async fn switch_running(
     store: &Store,
     connections: &ConnectionsFile,
@@ -341,9 +358,10 @@ async fn switch_running(
         left = left_behind(files, old.rootful).await;
     }
     Ok(SetOutcome {
-        config,
         shortage: None,
         left,
+        volumes_wait: config.volumes != old.volumes,
+        config,
     })
 }
 
@@ -362,6 +380,7 @@ async fn take_back(store: &Store, connections: &ConnectionsFile, old: &MachineCo
         let now = store.load(&old.name)?.config;
         let then = MachineConfig {
             rootful: old.rootful,
+            volumes: old.volumes.clone(),
             ..now.clone()
         };
         write(&guard, connections, &now, then).await

@@ -32,11 +32,12 @@ use machine_host::process::ProcessIdentity;
 
 pub use error::ProviderError;
 pub use plan::{
-    Accelerator, Capabilities, CarrierKind, FirstBootChannel, LaunchPlan, NetworkJoint,
-    ResolveRequest, Resolved, StockImages, VmPaths, VsockWay,
+    Accelerator, Capabilities, CarrierKind, FirstBootChannel, GuestIds, LaunchPlan, NetworkJoint,
+    ResolveRequest, Resolved, SharePlan, ShareWay, StockImages, VmPaths, VsockWay,
 };
 pub use vm::{
-    ExitReason, LinkIo, LinkStream, PauseReason, Progress, Vm, VmEvent, VmEvents, VsockDevice,
+    ExitReason, HelperProcess, HelperRole, LinkIo, LinkStream, PauseReason, Progress, Vm, VmEvent,
+    VmEvents, VsockDevice,
 };
 
 use crate::machine::ProviderKind;
@@ -69,7 +70,7 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
         &self,
         paths: &VmPaths,
         identity: &ProcessIdentity,
-        helpers: &[ProcessIdentity],
+        helpers: &[HelperProcess],
         events: VmEvents,
     ) -> Result<Box<dyn Vm>, ProviderError>;
 }

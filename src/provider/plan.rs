@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use machine_host::subordinate::IdRange;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::{DiskFormat, Egress, GuestNetwork, Vsock};
@@ -117,6 +118,8 @@ pub struct ResolveRequest {
     pub program_directories: Vec<PathBuf>,
     /// The vsock that the machine is to have.
     pub vsock: Vsock,
+    /// Whether it is to have folders of the host.
+    pub shares: bool,
 }
 
 /// What was found on the host.
@@ -132,6 +135,8 @@ pub struct Resolved {
     pub firmware: Option<PathBuf>,
     /// The guest's vsock device, if it is to have one.
     pub vsock: Option<VsockWay>,
+    /// How it has folders of the host, if it is to have any.
+    pub shares: Option<ShareWay>,
     /// What the user should know, each a sentence.
     pub warnings: Vec<String>,
 }
@@ -143,6 +148,41 @@ pub enum VsockWay {
     Kernel,
     /// This program. What the guest dials arrives at unix sockets, see [`VmPaths::vsock_socket`].
     Program(PathBuf),
+}
+
+/// How a VM has folders of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShareWay {
+    /// virtiofs, by this program, which runs once for each folder.
+    Virtiofs(PathBuf),
+    /// 9p, by the VM's own process.
+    NineP,
+}
+
+/// A folder of the host for a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharePlan {
+    /// The name under which the guest finds it; at most 31 bytes.
+    pub tag: String,
+    /// The folder.
+    pub source: PathBuf,
+    /// Its place in the guest, by which the user knows it.
+    pub target: String,
+    /// Whether the guest can change nothing in it.
+    pub read_only: bool,
+    /// The socket of its program, there for a moment of the launch.
+    pub socket: PathBuf,
+    /// What its program writes to its standard error. Appended to.
+    pub log: PathBuf,
+}
+
+/// The owners of files in a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestIds {
+    /// The guest's user and their group, who are the host's user.
+    pub user: u32,
+    /// The ids in which that user's containers live.
+    pub sub_ids: IdRange,
 }
 
 /// All that makes up one run of a VM.
@@ -170,6 +210,10 @@ pub struct LaunchPlan {
     pub link_port: String,
     /// Where the guest's first boot writes its journal when it fails. Emptied by the launch.
     pub first_boot_journal: PathBuf,
+    /// Folders of the host.
+    pub shares: Vec<SharePlan>,
+    /// Who owns files in them.
+    pub guest_ids: GuestIds,
     /// The files by which the VM is reached and observed later.
     pub paths: VmPaths,
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
@@ -29,7 +30,7 @@ pub trait Vm: Send + Sync + fmt::Debug {
     fn identity(&self) -> &ProcessIdentity;
 
     /// The processes beside it that belong to it; kept on disk as well, to end those that outlive it.
-    fn helpers(&self) -> Vec<ProcessIdentity>;
+    fn helpers(&self) -> Vec<HelperProcess>;
 
     /// The guest's vsock device. Not known for a VM that was attached to.
     fn vsock(&self) -> Option<VsockDevice>;
@@ -54,6 +55,28 @@ pub trait Vm: Send + Sync + fmt::Debug {
     /// What the guest has done so far, to tell a slow boot from a stuck one. It costs a request, so it is asked for
     /// only when a deadline is about to run out.
     async fn progress(&self) -> Result<Progress, ProviderError>;
+}
+
+/// A process beside a VM that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelperProcess {
+    /// The process.
+    #[serde(flatten)]
+    pub process: ProcessIdentity,
+    /// What it is for.
+    #[serde(default)]
+    pub role: HelperRole,
+}
+
+/// What a helper is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HelperRole {
+    /// It is the guest's vsock device.
+    #[default]
+    Vsock,
+    /// It shares the folder that the guest has here.
+    Share(String),
 }
 
 /// A guest's vsock device, as far as its other end on the host depends on it.
@@ -104,6 +127,8 @@ pub enum VmEvent {
     CarrierClosed,
     /// Something that the user should know, though the VM goes on: one sentence.
     Warning(String),
+    /// The guest cannot have a folder, or has it no longer, until the VM's next start: one sentence.
+    ShareLost(String),
     /// The guest's kernel panicked. The hypervisor ends the VM.
     Panicked,
     /// The VM has ended.

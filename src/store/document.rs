@@ -160,6 +160,7 @@ pub(super) fn read_last_up(files: &MachineFiles) -> Option<Timestamp> {
 mod tests {
     use super::super::testing::{config, name};
     use super::*;
+    use crate::machine::Volume;
 
     const PATH: &str = "/m/dev/machine.toml";
 
@@ -231,6 +232,30 @@ mod tests {
             "format = \"1.4\"",
         ] {
             assert!(new.contains(kept), "{kept}: {new}");
+        }
+    }
+
+    /// A list goes as a whole, in both of its forms, and what a person wrote beside it stays.
+    #[test]
+    fn volumes_are_replaced() {
+        let folder = |source: &str, read_only| Volume {
+            source: source.into(),
+            target: "/t ä".to_owned(),
+            read_only,
+        };
+        let mut text = golden("machine-1.3.toml").replace("cpus = 2", "cpus = 2 # enough");
+        for volumes in [
+            vec![folder("/a b", false)],
+            vec![folder("/c", true)],
+            vec![],
+            vec![folder("/d", false)],
+            vec![],
+        ] {
+            let mut wanted = read(&text).unwrap();
+            wanted.volumes = volumes;
+            text = amend(&name("dev"), Path::new(PATH), text.as_bytes(), &wanted).unwrap();
+            assert_eq!(read(&text).unwrap(), wanted, "{text}");
+            assert!(text.contains("cpus = 2 # enough"), "{text}");
         }
     }
 
@@ -314,6 +339,16 @@ mod tests {
                 "unknown variant",
             ),
             ("uid = 1000", "uid = -1", "invalid value"),
+            (
+                "uid = 1000",
+                "uid = 1000\nvolumes = [{ source = \"/a\", target = \"/etc\" }]",
+                "machine mount destination cannot be \"/etc\"",
+            ),
+            (
+                "uid = 1000",
+                "uid = 1000\nvolumes = [{ source = \"a\", target = \"/b\" }]",
+                "`a` is not an absolute path",
+            ),
         ];
         for (old, new, expected) in edits {
             let edited = good.replace(old, new);

@@ -158,7 +158,17 @@ impl MachineFiles {
         network_socket = "network.sock";
     }
 
-    /// All sockets.
+    /// The socket of a shared folder's program; nobody finds it there but for a moment of the start.
+    pub fn share_socket(&self, number: usize) -> PathBuf {
+        self.sockets.join(format!("share-{number}.sock"))
+    }
+
+    /// What a shared folder's program printed.
+    pub fn share_log(&self, number: usize) -> PathBuf {
+        self.directory.join(format!("share-{number}.log"))
+    }
+
+    /// All sockets that are there for longer than a moment.
     pub fn all_sockets(&self) -> [PathBuf; 10] {
         [
             self.control_socket(),
@@ -293,7 +303,9 @@ mod tests {
     #[test]
     fn socket_names_keep_their_promise() {
         let files = MachineFiles::new(PathBuf::from("d"), PathBuf::from("s"));
-        for socket in files.all_sockets() {
+        let shares =
+            (0..crate::machine::volume::MOST_VOLUMES).map(|number| files.share_socket(number));
+        for socket in files.all_sockets().into_iter().chain(shares) {
             let length = socket.file_name().unwrap().len();
             assert!(length <= LONGEST_SOCKET_NAME, "{}", socket.display());
             assert_eq!(socket.parent(), Some(Path::new("s")));

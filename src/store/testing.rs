@@ -96,5 +96,6 @@ pub(crate) fn config(text: &str, sockets: &str) -> MachineConfig {
             memory_mib: 2048,
             disk_gib: 100,
         },
+        volumes: Vec::new(),
     }
 }

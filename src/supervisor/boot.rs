@@ -9,13 +9,14 @@ use std::sync::Arc;
 use machine_host::atomic::{self, Access};
 use machine_host::facts::{self, Architecture};
 use machine_images::ImageKind;
-use machine_protocol::boot::{BootParameters, Carrier, VIRTIO_SERIAL_PORT};
+use machine_protocol::boot::{BootParameters, Carrier, Share, VIRTIO_SERIAL_PORT};
 use machine_protocol::secret::Secret;
 use tokio::sync::mpsc;
 
 use super::events::{Code, Failure, Phase};
 use super::network::{Carried, Outgoing};
 use super::record::VmRecord;
+use super::shares::{self, RunShare};
 use super::ssh_port::{self, SshPort};
 use super::vsock::Waiting;
 use crate::connection::ConnectionsFile;
@@ -101,6 +102,7 @@ impl Boot {
             Ok(Err(failure)) => report(BootReport::Warning(failure.in_a_line())),
             Err(error) => return Err(Failure::new("No port for SSH").because(error.to_string())),
         }
+        let shares = shares::of(&self.config, &self.files);
         if let Some(record) =
             VmRecord::read(&self.files.vm_record()).filter(|record| record.process.is_alive())
         {
@@ -137,6 +139,7 @@ impl Boot {
             cache: self.accelerator_cache.clone(),
             program_directories: host.program_directories(&hostfacts::environment),
             vsock: self.config.vsock,
+            shares: !shares.is_empty(),
         };
         let mut resolved = provider
             .resolve(&request)
@@ -165,10 +168,13 @@ impl Boot {
         }
         report(BootReport::Entered(Phase::Seed));
         let vsock = waiting.as_ref().map(Waiting::carrier);
+        let guest_shares = shares::for_guest(&shares, resolved.shares.as_ref());
         let seed = self.clone();
         let loopback = outgoing.host_loopback();
-        let written =
-            tokio::task::spawn_blocking(move || seed.write_seed(&host, loopback, vsock)).await;
+        let written = tokio::task::spawn_blocking(move || {
+            seed.write_seed(&host, loopback, vsock, guest_shares)
+        })
+        .await;
         let warnings = written.map_err(|error| {
             Failure::new("The seed disk cannot be made")
                 .coded(Code::HostFiles)
@@ -182,7 +188,10 @@ impl Boot {
         set_aside(&self.files.guest_journal());
         set_aside(&self.files.vsock_log());
         set_aside(&self.files.network_log());
-        let plan = self.plan(outgoing.join(&self.files)?);
+        let plan = self.plan(&shares, outgoing.join(&self.files)?);
+        for share in &plan.shares {
+            set_aside(&share.log);
+        }
         let vm = provider
             .launch(&plan, &resolved, events)
             .await
@@ -220,7 +229,7 @@ impl Boot {
         })
     }
 
-    fn plan(&self, network: NetworkJoint) -> LaunchPlan {
+    fn plan(&self, shares: &[RunShare], network: NetworkJoint) -> LaunchPlan {
         LaunchPlan {
             name: self.config.name.to_string(),
             cpus: self.config.resources.cpus,
@@ -236,6 +245,8 @@ impl Boot {
             link_port: VIRTIO_SERIAL_PORT.to_owned(),
             first_boot_journal: self.files.guest_journal(),
             network,
+            shares: shares::for_provider(shares),
+            guest_ids: shares::guest_ids(&self.config),
             paths: self.paths(),
         }
     }
@@ -259,6 +270,7 @@ impl Boot {
         host: &Host,
         loopback: Option<Ipv4Addr>,
         vsock: Option<Carrier>,
+        shares: Vec<Share>,
     ) -> Result<Vec<String>, Failure> {
         let gathered = host.gather(&self.config, loopback, &hostfacts::environment);
         let agent = find_agent(facts::architecture())?;
@@ -283,6 +295,7 @@ impl Boot {
                 .collect(),
             host_build: self.build.clone(),
             facts: gathered.facts,
+            shares,
         };
         let certificates = gathered.certificates.as_deref();
         let image = machine_provisioning::seed::image(&agent, &parameters, certificates);

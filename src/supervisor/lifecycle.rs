@@ -92,6 +92,11 @@ pub enum Input {
     },
     /// A paused VM goes on.
     Resumed,
+    /// A folder of the host is not in the guest, for as long as this VM lives.
+    ShareLost {
+        /// Which and why, for the user.
+        reason: String,
+    },
     /// The VM process is gone.
     VmExited {
         /// How it ended, for the user.
@@ -206,6 +211,8 @@ pub struct Lifecycle {
     guest: Guest,
     paused: Option<String>,
     network: Option<String>,
+    /// The folders of the host that the VM lacks.
+    lost_shares: Vec<String>,
     resets: u32,
     agent_ends: u32,
     waiting: Vec<RequestId>,
@@ -228,6 +235,7 @@ impl Lifecycle {
             guest: Guest::default(),
             paused: None,
             network: None,
+            lost_shares: Vec::new(),
             resets: 0,
             agent_ends: 0,
             waiting: Vec::new(),
@@ -313,6 +321,10 @@ impl Lifecycle {
             }
             Input::Resumed => {
                 self.paused = None;
+                self.refresh_health(&mut actions);
+            }
+            Input::ShareLost { reason } => {
+                self.lost_shares.push(reason);
                 self.refresh_health(&mut actions);
             }
             Input::VmExited { reason, orderly } => self.vm_gone(&reason, orderly, &mut actions),
@@ -522,8 +534,8 @@ impl Lifecycle {
     }
 
     fn fail(&mut self, failure: Failure, actions: &mut Vec<Action>) {
-        let problems = self.guest.problems.values().cloned();
-        let failure = problems.fold(failure, Failure::because);
+        let problems: Vec<String> = self.problems().map(str::to_owned).collect();
+        let failure = problems.into_iter().fold(failure, Failure::because);
         if self.rescue && self.link {
             let cause = failure.detail.first().unwrap_or(&failure.message).clone();
             self.rescued = Some(format!("kept for rescue: {cause}"));
@@ -551,6 +563,15 @@ impl Lifecycle {
         actions.push(Action::Exit);
     }
 
+    /// What does not work besides the engine.
+    fn problems(&self) -> impl Iterator<Item = &str> {
+        let shares = self.lost_shares.iter();
+        shares
+            .chain(self.guest.problems.values())
+            .chain(&self.network)
+            .map(String::as_str)
+    }
+
     fn refresh_health(&mut self, actions: &mut Vec<Action>) {
         let State::Running(before) = &self.state else {
             return;
@@ -568,8 +589,7 @@ impl Lifecycle {
         } else if !engine.answers {
             Some("the container engine does not answer yet".to_owned())
         } else {
-            let problems = self.guest.problems.values().chain(&self.network);
-            let problems: Vec<&str> = problems.map(String::as_str).collect();
+            let problems: Vec<&str> = self.problems().collect();
             (!problems.is_empty()).then(|| problems.join("; "))
         };
         if *before == now {

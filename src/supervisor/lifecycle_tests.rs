@@ -393,3 +393,28 @@ proptest! {
         prop_assert_eq!(exits, 1);
     }
 }
+
+/// A folder that is missing is the reason for as long as the VM lives, whatever becomes of the guest.
+#[test]
+fn a_lost_folder_degrades_until_the_end() {
+    let lost = |reason: &str| Input::ShareLost {
+        reason: reason.to_owned(),
+    };
+    let mut life = Lifecycle::new(false, false);
+    for input in [
+        lost("a"),
+        launched(),
+        link_up(),
+        listening(Engine::Rootful),
+        ready(Engine::Rootless),
+        health(Part::Ssh, None),
+    ] {
+        life.handle(input);
+    }
+    assert_eq!(life.state(), &State::Running(Some("a".to_owned())));
+    life.handle(health(Part::Shares, Some("b")));
+    life.handle(lost("c"));
+    assert_eq!(life.state(), &State::Running(Some("a; c; b".to_owned())));
+    life.handle(health(Part::Shares, None));
+    assert_eq!(life.state(), &State::Running(Some("a; c".to_owned())));
+}

@@ -33,6 +33,7 @@ mod quiet;
 pub mod record;
 mod run;
 mod server;
+mod shares;
 mod ssh_port;
 mod vsock;
 

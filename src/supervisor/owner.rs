@@ -361,6 +361,15 @@ impl Owner {
                 self.audience.announce(Event::Warning { message });
                 None
             }
+            VmEvent::ShareLost(reason) => {
+                if self.life.is_starting() {
+                    // Whoever waits for the start is told now; later it is why the machine is degraded.
+                    self.audience.announce(Event::Warning {
+                        message: reason.clone(),
+                    });
+                }
+                Some(Input::ShareLost { reason })
+            }
             VmEvent::Paused { reason } => Some(Input::Paused {
                 reason: format!("paused: {reason}"),
             }),

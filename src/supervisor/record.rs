@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::vsock::VsockRecord;
 use crate::network::egress::EgressPlan;
+use crate::provider::HelperProcess;
 
 /// Who the VM process is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +18,7 @@ pub struct VmRecord {
     pub process: ProcessIdentity,
     /// The programs that belong to it.
     #[serde(default)]
-    pub helpers: Vec<ProcessIdentity>,
+    pub helpers: Vec<HelperProcess>,
     /// Where the guest calls by vsock.
     #[serde(default)]
     pub vsock: Option<VsockRecord>,
@@ -52,7 +53,8 @@ impl VmRecord {
             .network
             .as_ref()
             .and_then(|network| network.process.as_ref());
-        for helper in record.helpers.iter().chain(network) {
+        let helpers = record.helpers.iter().map(|helper| &helper.process);
+        for helper in helpers.chain(network) {
             if let Err(error) = helper.kill() {
                 tracing::warn!(%error, "A program that outlived its VM could not be ended");
             }
@@ -91,6 +93,7 @@ impl VmRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::HelperRole;
 
     #[test]
     fn a_record_of_before_has_no_helpers() {
@@ -101,9 +104,23 @@ mod tests {
         let record = VmRecord::read(&path).unwrap();
         assert_eq!((record.helpers.len(), record.vsock), (0, None));
         assert_eq!(record.network, None);
+        // Its helpers were vsock devices, and nothing said so.
+        let helper: HelperProcess =
+            serde_json::from_str(r#"{"pid":3,"started":2,"boot":"b"}"#).unwrap();
+        assert_eq!(helper.role, HelperRole::Vsock);
+        let share = HelperProcess {
+            role: HelperRole::Share("/a".to_owned()),
+            ..helper.clone()
+        };
+        let json = serde_json::to_string(&share).unwrap();
+        assert_eq!(
+            json,
+            r#"{"pid":3,"started":2,"boot":"b","role":{"share":"/a"}}"#
+        );
+        assert_eq!(serde_json::from_str::<HelperProcess>(&json).unwrap(), share);
         let new = VmRecord {
             vsock: Some(VsockRecord::Program),
-            helpers: vec![record.process.clone()],
+            helpers: vec![helper],
             ..record
         };
         new.write(&path).unwrap();

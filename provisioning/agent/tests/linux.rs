@@ -68,6 +68,7 @@ impl StubGuest {
             carriers: Vec::new(),
             host_build: "test".to_owned(),
             facts,
+            shares: Vec::new(),
         };
         let carrier = UnixListener::bind(directory.path().join("carrier")).unwrap();
         fs_err::create_dir_all(directory.path().join("root/run")).unwrap();

@@ -47,6 +47,38 @@ pub struct BootParameters {
     /// What the guest is to have in common with the host.
     #[serde(default)]
     pub facts: HostFacts,
+    /// Folders of the host, each before those that lie in it.
+    #[serde(default)]
+    pub shares: Vec<Share>,
+}
+
+/// A folder of the host that the guest is to have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The name by which the guest's kernel finds it.
+    pub tag: String,
+    /// How it is shared.
+    pub kind: ShareKind,
+    /// Its place in the guest, an absolute path without `..`.
+    pub target: String,
+    /// Whether the guest can change nothing in it.
+    pub read_only: bool,
+    /// What `SELinux` is to take its files for.
+    pub context: String,
+    /// Why the host does not share it after all; its place is then made unusable.
+    #[serde(default)]
+    pub problem: Option<String>,
+}
+
+/// How a folder is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShareKind {
+    /// By a virtio-fs device.
+    #[serde(rename = "virtiofs")]
+    Virtiofs,
+    /// By a virtio-9p device.
+    #[serde(rename = "9p")]
+    NineP,
 }
 
 /// What the guest is to have in common with its host from this boot on. What is missing here is removed in the guest.
@@ -126,9 +158,17 @@ mod tests {
                 swap_mib: 512,
                 certificates: true,
             },
+            shares: vec![Share {
+                tag: "machine-share-0".into(),
+                kind: ShareKind::NineP,
+                target: "/a b".into(),
+                read_only: true,
+                context: "c".into(),
+                problem: None,
+            }],
         };
         let json = format!(
-            r#"{{"format":1,"machine":"default","secret":"{}","user":"core","uid":1000,"rootful":false,"carriers":[{{"kind":"virtio-serial","port":"machine.link.0"}},{{"kind":"vsock","cid":2,"port":1024}}],"host_build":"0.1.0","facts":{{"time_zone":"Europe/Berlin","proxies":{{"no_proxy":"localhost"}},"host_address":"10.0.2.2","swap_mib":512,"certificates":true}}}}"#,
+            r#"{{"format":1,"machine":"default","secret":"{}","user":"core","uid":1000,"rootful":false,"carriers":[{{"kind":"virtio-serial","port":"machine.link.0"}},{{"kind":"vsock","cid":2,"port":1024}}],"host_build":"0.1.0","facts":{{"time_zone":"Europe/Berlin","proxies":{{"no_proxy":"localhost"}},"host_address":"10.0.2.2","swap_mib":512,"certificates":true}},"shares":[{{"tag":"machine-share-0","kind":"9p","target":"/a b","read_only":true,"context":"c","problem":null}}]}}"#,
             "5a".repeat(32)
         );
         assert_eq!(serde_json::to_string(&parameters).unwrap(), json);

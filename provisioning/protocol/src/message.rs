@@ -79,6 +79,8 @@ pub enum Part {
     HostNames,
     /// The service by which engines publish ports.
     Ports,
+    /// Folders of the host.
+    Shares,
 }
 
 /// Something that happened in the guest.

@@ -229,6 +229,11 @@ fn system(builder: &mut Builder, spec: &GuestSpec) -> Result<(), ProvisioningErr
     builder.link("/usr/local/bin/docker", "/usr/bin/podman")
 }
 
+/// The ids in which the containers of a user with this id live: the first, and how many.
+pub fn sub_ids(uid: u32) -> (u32, u32) {
+    (first_sub_id(uid), SUB_IDS)
+}
+
 /// The sub-ids begin at the usual place, or after the user's own id if that lies in the usual range.
 fn first_sub_id(uid: u32) -> u32 {
     if (FIRST_SUB_ID..FIRST_SUB_ID + SUB_IDS).contains(&uid) {

@@ -99,14 +99,8 @@ pub struct InitArgs {
     #[arg(long, value_name = "USER", allow_hyphen_values = true)]
     pub username: Option<String>,
 
-    /// Folder of the host to share, `SOURCE:TARGET`. Only the empty one, for none, until folders can be shared.
-    #[arg(
-        short,
-        long,
-        hide = true,
-        value_name = "FOLDER",
-        allow_hyphen_values = true
-    )]
+    /// Folder of the host to share, `SOURCE[:TARGET[:ro]]`, instead of the home directory; "" for none
+    #[arg(short, long, value_name = "FOLDER", allow_hyphen_values = true)]
     pub volume: Vec<String>,
 
     /// Ignored, as podman does.

@@ -64,6 +64,10 @@ pub struct SetArgs {
     #[arg(long, hide = true, truth = None)]
     pub user_mode_networking: Option<bool>,
 
+    /// Folder of the host to share from the next start on, `SOURCE[:TARGET[:ro]]`, instead of all that were; "" for none
+    #[arg(short, long, value_name = "FOLDER", allow_hyphen_values = true)]
+    pub volume: Vec<String>,
+
     /// Vsock beside virtio-serial: `auto` for the host kernel's where there is one, `user` for the program
     /// vhost-device-vsock, used when virtio-serial is lost, `user-first` for using it before, or `off`
     #[arg(

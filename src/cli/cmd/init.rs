@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::{Session, default_connection, image, start};
+use super::{Session, default_connection, image, start, volumes};
 use crate::cli::args::init::InitArgs;
 use crate::cli::args::name_or_default;
 use crate::cli::error::CommandError;
@@ -32,7 +32,11 @@ pub(super) async fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<()
     let flag = args.image.as_ref().or(args.image_path.as_ref());
     let reference = image::reference(flag.map(OsString::as_os_str), &settings, provider)?;
     let image = image::request(reference, provider, &args.fetch, session)?;
-    let request = request(name, args, &settings, scheme, image)?;
+    let mut request = request(name, args, &settings, scheme, image)?;
+    let by_default = settings.volumes.origin == Origin::Default;
+    let listed = &settings.volumes.value;
+    request.volumes = volumes::settle(listed, by_default, &request.user, session)
+        .map_err(|error| error.with_hints(settings.blame_volumes()))?;
     let host = Host::detect();
     if request.wish.memory_mib.is_none() && host.resources.clamps_default_memory() {
         printer.stderr(&texts::clamped_memory(&host.resources));
@@ -78,15 +82,10 @@ fn deprecated(args: &InitArgs) -> Vec<&'static str> {
     notices
 }
 
-/// Refuses flags that would do nothing: who asks for a shared folder and gets none finds out too late.
+/// Refuses flags that would do nothing: who asks for a device and gets none finds out too late.
 fn refuse_unsupported(args: &InitArgs) -> Result<(), CommandError> {
     let wanted = |values: &[String]| values.iter().any(|value| !value.is_empty());
-    let (flag, hint) = if wanted(&args.volume) {
-        (
-            "--volume",
-            "`--volume \"\"` is accepted; no folder is shared without it either",
-        )
-    } else if wanted(&args.usb) {
+    let (flag, hint) = if wanted(&args.usb) {
         ("--usb", "make the machine without it")
     } else if args.ignition_path.is_some() {
         (
@@ -117,6 +116,7 @@ fn settings(args: &InitArgs, session: &Session<'_>) -> Result<Settings, CommandE
             time_zone: args.timezone.clone(),
             swap_mib: args.swap,
             import_native_ca: args.import_native_ca,
+            volumes: (!args.volume.is_empty()).then(|| args.volume.clone()),
         },
     };
     let mut layers = vec![flags];
@@ -146,6 +146,7 @@ fn request(
         vsock: args.vsock.unwrap_or_default(),
         network: args.network.unwrap_or_default(),
         host_loopback: args.host_loopback.unwrap_or(true),
+        volumes: Vec::new(),
     })
 }
 
@@ -269,7 +270,7 @@ mod tests {
         );
         let (result, _) = try_init(
             &bench,
-            "machine init vm --image empty --memory 800 --swap 0",
+            "machine init vm --image empty --memory 800 --swap 0 --volume=",
         );
         assert_eq!(result, Ok(()));
         let config = bench.store.find("vm").expect("a machine").config;
@@ -338,18 +339,56 @@ mod tests {
         );
     }
 
+    /// The command line replaces the file, which replaces the home directory; a slip is found before anything is made.
+    #[test]
+    fn volumes_are_those_that_count_most() {
+        let bench = Bench::new();
+        let folder = bench.root.path().display().to_string();
+        let put = |text: String| {
+            fs_err::write(bench.root.path().join("config.toml"), text).expect("a file");
+        };
+        let targets = |name: &str| -> Vec<String> {
+            let config = bench.store.find(name).expect("a machine").config;
+            let targets = config.volumes.into_iter().map(|volume| volume.target);
+            targets.collect()
+        };
+        put(format!("[machine]\nvolumes = ['{folder}:/mnt/file:ro']"));
+        let init = |more: &str| try_init(&bench, &format!("machine init {more} --image empty"));
+        assert_eq!(init("one").0, Ok(()));
+        assert_eq!(targets("one"), ["/mnt/file"]);
+        let flags = format!("two --volume {folder}:/mnt/a -v {folder}:/mnt/b:Z");
+        let (result, captured) = init(&flags);
+        assert_eq!(result, Ok(()));
+        assert!(captured.stdout.starts_with("Unknown option: Z\n"));
+        assert_eq!(targets("two"), ["/mnt/a", "/mnt/b"]);
+        assert_eq!(init("three --volume=").0, Ok(()));
+        assert_eq!(targets("three"), [""; 0]);
+
+        put(format!("[machine]\nvolumes = ['{folder}:/proc/x']"));
+        let error = init("four").0.expect_err("the guest's own");
+        assert!(
+            error.starts_with("Error: machine mount destination cannot be \"/proc/x\": "),
+            "{error}"
+        );
+        assert!(
+            error.contains("hint: the list of volumes is set by `"),
+            "{error}"
+        );
+        bench.store.find("four").expect_err("nothing was made");
+    }
+
     #[test]
     fn flags_of_the_past_and_of_the_future() {
         let (_, captured) = try_init(
             &Bench::new(),
-            "machine init --image-path x --volume-driver y",
+            "machine init --image-path x --volume-driver y --volume=",
         );
         assert_eq!(
             captured.stderr,
             "Flag --image-path has been deprecated, use --image instead\n\
              Flag --volume-driver has been deprecated, will be ignored\n"
         );
-        for flag in ["--volume", "--usb", "--ignition-path", "--playbook"] {
+        for flag in ["--usb", "--ignition-path", "--playbook"] {
             let error = refusal(&format!("machine init --image empty {flag} x"));
             assert!(
                 error.starts_with(&format!("Error: `{flag}` is not supported yet\nhint: ")),
@@ -365,7 +404,7 @@ mod tests {
         fs_err::write(&empty, "").expect("a file");
         let args = InitArgs {
             image: Some(empty.into_os_string()),
-            ..args("machine init vm --cpus 1 -m 512 --disk-size 1")
+            ..args("machine init vm --cpus 1 -m 512 --disk-size 1 --volume=")
         };
         let (result, captured) =
             testing::run(&bench, "", async |session| run(&args, session).await);

@@ -21,6 +21,7 @@ mod start;
 mod start_lines;
 mod stop;
 mod supervise;
+mod volumes;
 
 use std::io::{BufRead, IsTerminal as _};
 

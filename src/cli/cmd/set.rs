@@ -5,6 +5,7 @@ use crate::cli::args::name_or_default;
 use crate::cli::args::set::SetArgs;
 use crate::cli::error::CommandError;
 use crate::cli::texts;
+use crate::machine::Volume;
 use crate::machine::resources::Wish;
 use crate::ops::init::Host;
 use crate::ops::set::{self, SetRequest};
@@ -12,7 +13,8 @@ use crate::ops::set::{self, SetRequest};
 pub(super) async fn run(args: &SetArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let machine = session.store.find(name_or_default(&args.names))?;
     let name = &machine.config.name;
-    let request = request(args);
+    let mut request = request(args);
+    request.volumes = volumes(args, &machine.config.user, session)?;
     let host = Host::detect();
     let work = set::set(&session.store, &session.connections, &host, name, &request);
     let outcome = session.interrupt.guard(work).await?;
@@ -22,6 +24,9 @@ pub(super) async fn run(args: &SetArgs, session: &Session<'_>) -> Result<(), Com
             shortage.disk_gib,
             shortage.free_bytes,
         ));
+    }
+    if outcome.volumes_wait {
+        printer.stderr(&texts::volumes_wait(name.as_str()));
     }
     if let Some(left) = outcome.left {
         printer.stderr(&texts::left_behind(
@@ -33,7 +38,19 @@ pub(super) async fn run(args: &SetArgs, session: &Session<'_>) -> Result<(), Com
     Ok(())
 }
 
-/// What the arguments ask for.
+/// The folders that are to be shared instead of those that are.
+fn volumes(
+    args: &SetArgs,
+    user: &str,
+    session: &Session<'_>,
+) -> Result<Option<Vec<Volume>>, CommandError> {
+    if args.volume.is_empty() {
+        return Ok(None);
+    }
+    super::volumes::settle(&args.volume, false, user, session).map(Some)
+}
+
+/// What the arguments ask for, the folders aside.
 fn request(args: &SetArgs) -> SetRequest {
     // `--usb ""` is podman's way to say none.
     let usbs = args.usb.iter().filter(|usb| !usb.is_empty()).cloned();
@@ -54,6 +71,7 @@ fn request(args: &SetArgs) -> SetRequest {
         network: args.network,
         host_loopback: args.host_loopback,
         usbs: (!args.usb.is_empty()).then(|| usbs.collect()),
+        volumes: None,
     }
 }
 
@@ -99,6 +117,7 @@ mod tests {
                 network: Some(Network::Gvproxy),
                 host_loopback: Some(false),
                 usbs: Some(vec!["a".to_owned(), "b".to_owned()]),
+                volumes: None,
             }
         );
         assert_eq!(
@@ -120,6 +139,43 @@ mod tests {
         assert_eq!(captured, crate::cli::output::printer::Captured::default());
         let config = bench.store.find("vm").expect("it is there").config;
         assert!(config.rootful);
+    }
+
+    #[test]
+    fn volumes_are_replaced_and_a_slip_changes_nothing() {
+        let bench = Bench::new();
+        bench.make("vm");
+        let folder = bench.root.path().display().to_string();
+        let set = |volumes: &[String]| {
+            let args = SetArgs {
+                volume: volumes.to_vec(),
+                ..args("machine set vm")
+            };
+            testing::run(&bench, "", async |session| run(&args, session).await)
+        };
+        let stored = || bench.store.find("vm").expect("it is there").config.volumes;
+        let (result, captured) =
+            set(&[format!("{folder}:/mnt/a:ro"), format!("{folder}:/mnt/b:Z")]);
+        assert_eq!(result, Ok(()));
+        assert_eq!(captured.stdout, "Unknown option: Z\n");
+        assert_eq!(stored().len(), 2);
+        assert!(stored()[0].read_only && stored()[1].target == "/mnt/b");
+
+        let error = set(&[format!("{folder}:/etc")])
+            .0
+            .expect_err("the guest's own");
+        assert!(
+            error.starts_with("Error: machine mount destination cannot be \"/etc\": "),
+            "{error}"
+        );
+        let error = set(&["/nowhere/at/all".to_owned()])
+            .0
+            .expect_err("no folder");
+        assert!(error.contains("cannot be shared"), "{error}");
+        assert_eq!(stored().len(), 2);
+
+        assert_eq!(set(&[String::new()]).0, Ok(()));
+        assert_eq!(stored(), []);
     }
 
     #[test]

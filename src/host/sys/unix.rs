@@ -20,6 +20,10 @@ pub(crate) fn user_id() -> u32 {
     rustix::process::getuid().as_raw()
 }
 
+pub(crate) fn group_id() -> u32 {
+    rustix::process::getgid().as_raw()
+}
+
 pub(crate) fn effective_root() -> bool {
     rustix::process::geteuid().is_root()
 }

@@ -49,6 +49,10 @@ pub(crate) fn user_id() -> u32 {
     USER_ID
 }
 
+pub(crate) fn group_id() -> u32 {
+    USER_ID
+}
+
 pub(crate) fn effective_root() -> bool {
     false
 }

@@ -56,6 +56,7 @@ proptest! {
                 time_zone: text,
                 swap_mib: number,
                 import_native_ca: flag,
+                volumes: number.map(|number| vec![format!("v{number}")]),
             };
         }
         let expected = layers.iter().zip(said).find_map(|(layer, number)| {
@@ -74,10 +75,15 @@ proptest! {
         let (user, origin) = text.unwrap_or((DEFAULT_USER.to_owned(), Origin::Default));
         prop_assert_eq!(&settings.user, &Setting { value: user, origin: origin.clone() });
         prop_assert_eq!(&settings.time_zone.origin, &origin);
-        prop_assert_eq!(settings.swap_mib.value, expected.map_or(0, |(number, _)| number));
+        prop_assert_eq!(settings.swap_mib.value, expected.clone().map_or(0, |(number, _)| number));
         let flag = flags.iter().flatten().next().copied().unwrap_or(false);
         prop_assert_eq!(settings.rootful.value, flag);
         prop_assert_eq!(settings.import_native_ca.value, flag);
+        let volumes = expected.map(|(number, _)| vec![format!("v{number}")]);
+        prop_assert_eq!(
+            &settings.volumes.value,
+            &volumes.unwrap_or_else(|| volume::defaults(std::env::consts::OS))
+        );
     }
 }
 

@@ -29,6 +29,7 @@ fn host() -> Host {
 
 fn request(image: &Path) -> InitRequest {
     InitRequest {
+        volumes: Vec::new(),
         name: name("dev"),
         provider: ProviderKind::Qemu,
         user: DEFAULT_USER.to_owned(),

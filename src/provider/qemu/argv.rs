@@ -1,7 +1,7 @@
 //! From a plan to QEMU's arguments. Pure.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use machine_host::facts::Architecture;
 
@@ -40,6 +40,8 @@ pub struct Surroundings<'a> {
     pub vsock: Option<VsockArguments>,
     /// The number under which QEMU inherits its end of the network: a socket that listens, or a connection.
     pub network_fd: Option<i32>,
+    /// The folders of the host.
+    pub shares: &'a [ShareArguments],
     /// Whether QEMU may confine itself, which it can on Linux.
     pub sandbox: bool,
 }
@@ -53,6 +55,32 @@ pub struct VsockArguments {
     pub fd: i32,
 }
 
+/// A folder of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareArguments {
+    /// The name under which the guest finds it.
+    pub tag: String,
+    /// How it has it.
+    pub device: ShareDevice,
+}
+
+/// How a guest has a folder of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShareDevice {
+    /// By a program, to which QEMU inherits a connection under this number.
+    Virtiofs {
+        /// The number.
+        fd: i32,
+    },
+    /// By QEMU itself.
+    NineP {
+        /// The folder.
+        source: PathBuf,
+        /// Whether the guest can change nothing in it.
+        read_only: bool,
+    },
+}
+
 /// The arguments that follow the program's name.
 pub fn arguments(plan: &LaunchPlan, surroundings: &Surroundings<'_>) -> Vec<OsString> {
     let mut arguments = Arguments::default();
@@ -62,6 +90,7 @@ pub fn arguments(plan: &LaunchPlan, surroundings: &Surroundings<'_>) -> Vec<OsSt
     arguments.disks(plan);
     arguments.ports(plan, surroundings);
     arguments.vsock(surroundings);
+    arguments.shares(surroundings);
     arguments.ignition(plan);
     arguments.network(plan, surroundings);
     arguments.rest();
@@ -133,8 +162,11 @@ pub(super) fn accelerator(
 
 impl Surroundings<'_> {
     fn shares_memory(&self) -> bool {
+        let by_program =
+            |share: &ShareArguments| matches!(share.device, ShareDevice::Virtiofs { .. });
         self.vsock
             .is_some_and(|vsock| vsock.device == VsockDevice::Program)
+            || self.shares.iter().any(by_program)
     }
 }
 
@@ -347,6 +379,53 @@ impl Arguments {
                         .set("id", "vsock0")
                         .set("chardev", "vsock"),
                 );
+            }
+        }
+    }
+
+    fn shares(&mut self, surroundings: &Surroundings<'_>) {
+        for (number, ShareArguments { tag, device }) in surroundings.shares.iter().enumerate() {
+            let id = format!("share{number}");
+            match device {
+                ShareDevice::Virtiofs { fd } => {
+                    self.option(
+                        "-chardev",
+                        OptionValue::new("socket")
+                            .set("id", &id)
+                            .set("fd", fd.to_string()),
+                    );
+                    // The longest queue that virtiofsd takes; QEMU's own is 128, which many small files fill.
+                    self.option(
+                        "-device",
+                        OptionValue::new("vhost-user-fs-pci")
+                            .set("id", format!("fs{number}"))
+                            .set("chardev", &id)
+                            .set("tag", tag)
+                            .set("queue-size", "1024"),
+                    );
+                }
+                ShareDevice::NineP { source, read_only } => {
+                    // none: owners that cannot be set stay as they are. `mapped` would keep them, and would make
+                    // links and modes that the host's own programs do not see. remap: a folder may span file systems.
+                    let folder = OptionValue::new("local")
+                        .set("id", &id)
+                        .set("path", source)
+                        .set("security_model", "none")
+                        .set("multidevs", "remap");
+                    let folder = if *read_only {
+                        folder.set("readonly", "on")
+                    } else {
+                        folder
+                    };
+                    self.option("-fsdev", folder);
+                    self.option(
+                        "-device",
+                        OptionValue::new("virtio-9p-pci")
+                            .set("id", format!("fs{number}"))
+                            .set("fsdev", &id)
+                            .set("mount_tag", tag),
+                    );
+                }
             }
         }
     }

@@ -11,14 +11,15 @@ use machine_host::process::{ProcessIdentity, spawn_detached};
 
 use crate::machine::deadlines;
 use crate::provider::qemu::argv::{self, Surroundings, VsockArguments};
+use crate::provider::qemu::helper::{Helper, Released};
 use crate::provider::qemu::locate;
 use crate::provider::qemu::qmp::{self, Connection, Qmp};
 use crate::provider::qemu::vm::{Parts, QemuVm};
-use crate::provider::qemu::vsock::{self, Helper, Prepared, Released};
-use crate::provider::qemu::{exit, platform};
+use crate::provider::qemu::vsock::{self, Prepared};
+use crate::provider::qemu::{exit, platform, shares};
 use crate::provider::{
-    LaunchPlan, NetworkJoint, ProviderError, Resolved, VmEvent, VmEvents, VmPaths, VsockDevice,
-    VsockWay,
+    HelperProcess, HelperRole, LaunchPlan, NetworkJoint, ProviderError, Resolved, VmEvent,
+    VmEvents, VmPaths, VsockDevice, VsockWay,
 };
 
 /// A log that has become longer is begun anew by the next launch.
@@ -36,6 +37,7 @@ pub(super) async fn launch(
     let mut inherited = vec![listen(&paths.control_socket)?, listen(&paths.link_socket)?];
     let network_fd = prepare_network(plan, &mut inherited).await?;
     let (vsock, helper) = prepare_vsock(plan, resolved, &events, &mut inherited).await;
+    let shared = shares::prepare(plan, resolved, &events, &mut inherited).await;
     let (log, log_start) = open_log(&paths.vm_log).map_err(|source| ProviderError::Log {
         path: paths.vm_log.clone(),
         source,
@@ -49,6 +51,7 @@ pub(super) async fn launch(
         link_fd: platform::FIRST_FD + 1,
         vsock,
         network_fd,
+        shares: &shared.arguments,
         sandbox: platform::SANDBOX,
     };
     let mut process = spawn(plan, &resolved.program, &surroundings, inherited, log)?;
@@ -83,7 +86,11 @@ pub(super) async fn launch(
         paths: paths.clone(),
         log_start,
         vsock: vsock.map(|vsock| vsock.device),
-        helpers: helper.into_iter().map(Helper::release).collect(),
+        helpers: helper
+            .map(|helper| helper.release(HelperRole::Vsock))
+            .into_iter()
+            .chain(shared.release())
+            .collect(),
     };
     Ok(QemuVm::new(parts, qmp, connection, events))
 }
@@ -147,7 +154,7 @@ async fn prepare_network(
 }
 
 /// The number under which QEMU gets the next thing that it inherits.
-fn inherited_number(inherited: &[platform::Inherited]) -> i32 {
+pub(super) fn inherited_number(inherited: &[platform::Inherited]) -> i32 {
     (platform::FIRST_FD..)
         .nth(inherited.len())
         .unwrap_or(platform::FIRST_FD)
@@ -157,7 +164,7 @@ fn inherited_number(inherited: &[platform::Inherited]) -> i32 {
 pub(super) async fn attach(
     paths: &VmPaths,
     identity: &ProcessIdentity,
-    helpers: &[ProcessIdentity],
+    helpers: &[HelperProcess],
     events: VmEvents,
 ) -> Result<QemuVm, ProviderError> {
     let gone = || ProviderError::Gone { pid: identity.pid };
@@ -178,8 +185,8 @@ pub(super) async fn attach(
         vsock: None,
         helpers: helpers
             .iter()
-            .map(|identity| Released {
-                identity: identity.clone(),
+            .map(|helper| Released {
+                process: helper.clone(),
                 child: None,
             })
             .collect(),

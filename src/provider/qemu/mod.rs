@@ -6,12 +6,15 @@
 pub mod argv;
 mod events;
 mod exit;
+mod helper;
 mod launch;
 mod locate;
 mod options;
 mod platform;
 pub mod probe;
 mod qmp;
+mod shares;
+mod virtiofs;
 mod vm;
 mod vsock;
 
@@ -21,8 +24,8 @@ use machine_host::{facts, program};
 
 use crate::machine::{DiskFormat, Egress, ProviderKind};
 use crate::provider::{
-    Accelerator, Capabilities, CarrierKind, FirstBootChannel, LaunchPlan, Provider, ProviderError,
-    ResolveRequest, Resolved, StockImages, Vm, VmEvents, VmPaths,
+    Accelerator, Capabilities, CarrierKind, FirstBootChannel, HelperProcess, LaunchPlan, Provider,
+    ProviderError, ResolveRequest, Resolved, StockImages, Vm, VmEvents, VmPaths,
 };
 
 static CAPABILITIES: Capabilities = Capabilities {
@@ -89,12 +92,19 @@ impl Provider for QemuProvider {
                 program::find(name, &request.program_directories)
             });
         warnings.extend(warning);
+        let mut shares = None;
+        if request.shares {
+            let (way, warning) = virtiofs::choose(&request.program_directories).await;
+            shares = Some(way);
+            warnings.extend(warning);
+        }
         Ok(Resolved {
             program,
             version,
             accelerator: choice.accelerator,
             firmware,
             vsock,
+            shares,
             warnings,
         })
     }
@@ -113,7 +123,7 @@ impl Provider for QemuProvider {
         &self,
         paths: &VmPaths,
         identity: &ProcessIdentity,
-        helpers: &[ProcessIdentity],
+        helpers: &[HelperProcess],
         events: VmEvents,
     ) -> Result<Box<dyn Vm>, ProviderError> {
         let vm = launch::attach(paths, identity, helpers, events).await?;

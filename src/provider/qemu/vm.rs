@@ -6,15 +6,16 @@ use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::machine::deadlines;
 use crate::provider::qemu::events::Translator;
+use crate::provider::qemu::helper::Released;
 use crate::provider::qemu::qmp::{Connection, Qmp, RawEvent};
-use crate::provider::qemu::vsock::Released;
 use crate::provider::qemu::{exit, platform};
 use crate::provider::{
-    LinkStream, Progress, ProviderError, Vm, VmEvent, VmEvents, VmPaths, VsockDevice,
+    HelperProcess, HelperRole, LinkStream, Progress, ProviderError, Vm, VmEvent, VmEvents, VmPaths,
+    VsockDevice,
 };
 
 /// Processes that end within this time have one cause.
@@ -24,7 +25,7 @@ const TOGETHER: std::time::Duration = std::time::Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct QemuVm {
     identity: ProcessIdentity,
-    helpers: Vec<ProcessIdentity>,
+    helpers: Vec<HelperProcess>,
     vsock: Option<VsockDevice>,
     paths: VmPaths,
     qmp: std::sync::Arc<Qmp>,
@@ -61,7 +62,7 @@ impl QemuVm {
         let paths = parts.paths.clone();
         let vsock = parts.vsock;
         let helpers = parts.helpers.iter();
-        let helpers = helpers.map(|helper| helper.identity.clone()).collect();
+        let helpers = helpers.map(|helper| helper.process.clone()).collect();
         let watch = tokio::spawn(watch(parts, qmp.clone(), connection, events));
         Self {
             identity,
@@ -107,7 +108,7 @@ impl Vm for QemuVm {
         &self.identity
     }
 
-    fn helpers(&self) -> Vec<ProcessIdentity> {
+    fn helpers(&self) -> Vec<HelperProcess> {
         self.helpers.clone()
     }
 
@@ -130,7 +131,7 @@ impl Vm for QemuVm {
     async fn kill(&self) -> Result<(), ProviderError> {
         // Whoever kills a VM may not wait to see it end, which is when the others are ended.
         for helper in &self.helpers {
-            if let Err(error) = helper.kill() {
+            if let Err(error) = helper.process.kill() {
                 tracing::warn!(%error, "A program beside the virtual machine could not be ended");
             }
         }
@@ -160,19 +161,42 @@ impl Vm for QemuVm {
     }
 }
 
-/// Says when a program ends that the VM goes on without. Never ready.
+/// Says of each program when it ends that the VM goes on without it. Never ready.
 async fn watch_helpers(vm: &ProcessIdentity, helpers: &mut [Released], events: &VmEvents) {
-    for helper in helpers {
-        helper.ended().await;
+    let mut ends = JoinSet::new();
+    for (number, helper) in helpers.iter().enumerate() {
+        let process = helper.process.process.clone();
+        ends.spawn(async move {
+            process.ended().await;
+            number
+        });
+    }
+    while let Some(ended) = ends.join_next().await {
+        let Some(helper) = ended.ok().and_then(|number| helpers.get_mut(number)) else {
+            continue;
+        };
+        helper.reap();
         // Whatever ended the VM may have ended this one a moment before.
         let together = tokio::time::timeout(TOGETHER, vm.ended()).await;
         if together.is_err() {
-            let warning = "the program that is the machine's vsock device has ended; the machine goes on over \
-                           virtio-serial, and has vsock again after its next start";
-            drop(events.send(VmEvent::Warning(warning.to_owned())));
+            drop(events.send(loss(&helper.process.role)));
         }
     }
     std::future::pending::<()>().await;
+}
+
+/// What the end of a program means.
+fn loss(role: &HelperRole) -> VmEvent {
+    match role {
+        HelperRole::Vsock => VmEvent::Warning(
+            "the program that is the machine's vsock device has ended; the machine goes on over virtio-serial, and has \
+             vsock again after its next start"
+                .to_owned(),
+        ),
+        HelperRole::Share(target) => VmEvent::ShareLost(format!(
+            "the program that shares `{target}` has ended; the machine has the folder again after its next start"
+        )),
+    }
 }
 
 /// Reports what happens to the VM, until it has ended.

@@ -6,14 +6,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::Duration;
 
-use machine_host::process::{ProcessIdentity, spawn_detached};
 use machine_host::vsock::Device;
 use machine_host::watch::DirectoryWatch;
 
 use crate::machine::{Vsock, deadlines};
+use crate::provider::qemu::helper::Helper;
 use crate::provider::qemu::platform::{self, Inherited};
 use crate::provider::{VmPaths, VsockWay};
 
@@ -76,10 +76,10 @@ pub(super) async fn prepare(way: &VsockWay, paths: &VmPaths) -> io::Result<Prepa
             })
         }
         VsockWay::Program(program) => {
-            let helper = Helper::start(program, paths)?;
+            let helper = start(program, paths)?;
             let opened = tokio::select! {
                 opened = connect(&paths.vsock_device_socket) => opened,
-                () = helper.identity.ended() => Err(io::Error::other("It ended at once")),
+                () = helper.ended() => Err(io::Error::other("It ended at once")),
             };
             Ok(Prepared::Program {
                 helper,
@@ -117,106 +117,22 @@ async fn connect(socket: &Path) -> io::Result<Inherited> {
         .map_err(timed_out)?
 }
 
-/// The program that is the device. Ends with this value, unless it is released.
-#[derive(Debug)]
-pub(super) struct Helper {
-    identity: ProcessIdentity,
-    child: Option<Child>,
-}
-
-impl Helper {
-    fn start(program: &Path, paths: &VmPaths) -> io::Result<Self> {
-        let sockets = [&paths.vsock_socket, &paths.vsock_device_socket];
-        for socket in sockets {
-            match fs_err::remove_file(socket) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        let log = fs_err::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&paths.vsock_log)?
-            .into_file();
-        let mut command = Command::new(program);
-        command
-            .args(["--guest-cid", OWN_CID, "--uds-path"])
-            .arg(&paths.vsock_socket)
-            .arg("--socket")
-            .arg(&paths.vsock_device_socket)
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let mut child = spawn_detached(&mut command)?;
-        match ProcessIdentity::of(child.id()) {
-            Ok(Some(identity)) => Ok(Self {
-                identity,
-                child: Some(child),
-            }),
-            Ok(None) => {
-                let status = child.wait()?;
-                Err(io::Error::other(format!("It ended at once: {status}")))
-            }
-            Err(error) => {
-                child.kill()?;
-                child.wait()?;
-                Err(error)
-            }
+/// Starts the program that is the device.
+fn start(program: &Path, paths: &VmPaths) -> io::Result<Helper> {
+    let sockets = [&paths.vsock_socket, &paths.vsock_device_socket];
+    for socket in sockets {
+        match fs_err::remove_file(socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
-
-    /// Lets it live on.
-    pub(super) fn release(mut self) -> Released {
-        Released {
-            identity: self.identity.clone(),
-            child: self.child.take(),
-        }
-    }
-}
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child
-            && let Err(error) = child.kill().and_then(|()| child.wait())
-        {
-            tracing::warn!(%error, "A vsock device's program could not be ended");
-        }
-    }
-}
-
-/// A program that lives as long as its VM.
-#[derive(Debug)]
-pub(super) struct Released {
-    /// The process.
-    pub(super) identity: ProcessIdentity,
-    /// The same, where it is a child of this process.
-    pub(super) child: Option<Child>,
-}
-
-impl Released {
-    /// Ready when it has ended, by itself or by another's hand.
-    pub(super) async fn ended(&mut self) {
-        self.identity.ended().await;
-        self.reap();
-    }
-
-    /// Ends it.
-    pub(super) async fn end(&mut self) {
-        if let Err(error) = self.identity.kill() {
-            tracing::warn!(%error, "A vsock device's program could not be ended");
-            return;
-        }
-        let ended = tokio::time::timeout(deadlines::KILLED.limit, self.identity.ended());
-        if ended.await.is_ok() {
-            self.reap();
-        }
-    }
-
-    fn reap(&mut self) {
-        // It has ended, so this does not wait.
-        if let Some(Err(error)) = self.child.take().map(|mut child| child.wait()) {
-            tracing::debug!(%error, "A program that has ended could not be waited for");
-        }
-    }
+    let mut command = Command::new(program);
+    command
+        .args(["--guest-cid", OWN_CID, "--uds-path"])
+        .arg(&paths.vsock_socket)
+        .arg("--socket")
+        .arg(&paths.vsock_device_socket);
+    Helper::start(command, &paths.vsock_log)
 }
 
 #[cfg(test)]

@@ -180,6 +180,7 @@ mod tests {
             carriers,
             host_build: String::new(),
             facts: machine_protocol::boot::HostFacts::default(),
+            shares: Vec::new(),
         }
     }
 

@@ -8,7 +8,8 @@
 //! * [`exec`]: programs that the host has run in the guest.
 //! * [`docker`]: the link at the place where Docker's clients look; [`clock`]: the guest's clock;
 //!   [`health`]: what else has to work; [`facts`]: what the guest has in common with its host;
-//!   [`name_services`]: what root's engine has to have loaded; [`publish`]: ports of the host for containers.
+//!   [`name_services`]: what root's engine has to have loaded; [`publish`]: ports of the host for containers;
+//!   [`shares`]: folders of the host.
 //!
 //! One thread, and no state but the list of events and, in a file, the published ports: a new agent in place of a dead one
 //! says the same.
@@ -32,6 +33,7 @@ mod paths;
 mod port;
 mod publish;
 mod session;
+mod shares;
 mod sys;
 mod systemd;
 mod targets;

@@ -14,7 +14,7 @@ use super::events::uptime_ms;
 use super::facts::Certificates;
 use super::log::{chain, log, log_error};
 use super::session::Guest;
-use super::{facts, health, name_services, publish, systemd, watch};
+use super::{facts, health, name_services, publish, shares, systemd, watch};
 
 /// A socket's file is there a moment before the socket listens.
 const REFUSALS: u32 = 5;
@@ -26,11 +26,19 @@ pub(super) async fn observe(guest: Rc<Guest>, certificates: Certificates) {
     name_services::load_early(&guest.paths);
     let (booted, boot_is_over) = news::channel(false);
     let facts = async {
-        facts::apply(&guest, &certificates).await;
-        if facts::came_too_early(&guest) {
+        // A container that is started by the first question has its folders.
+        let ((), folders_again) =
+            tokio::join!(facts::apply(&guest, &certificates), shares::apply(&guest));
+        let facts_again = facts::came_too_early(&guest);
+        if facts_again || folders_again {
             // The end of the sender is as good.
             let _ = boot_is_over.clone().wait_for(|over| *over).await;
+        }
+        if facts_again {
             facts::retry(&guest, &certificates).await;
+        }
+        if folders_again {
+            shares::apply(&guest).await;
         }
         guest.set_facts_applied();
     };

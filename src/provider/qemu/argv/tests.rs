@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::provider::{VmPaths, VsockDevice};
+use crate::provider::{GuestIds, VmPaths, VsockDevice};
+use machine_host::subordinate::IdRange;
 
 fn plan() -> LaunchPlan {
     let file = |name: &str| PathBuf::from("/m/default").join(name);
@@ -27,6 +28,14 @@ fn plan() -> LaunchPlan {
                 guest: [10, 0, 2, 15].into(),
             },
             ipv6: true,
+        },
+        shares: Vec::new(),
+        guest_ids: GuestIds {
+            user: 1000,
+            sub_ids: IdRange {
+                first: 100_000,
+                count: 1_000_000,
+            },
         },
         paths: VmPaths {
             control_socket: file("qmp.sock"),
@@ -56,6 +65,7 @@ fn surroundings(architecture: Architecture, accelerator: Accelerator) -> Surroun
         link_fd: 4,
         vsock: None,
         network_fd: None,
+        shares: &[],
         sandbox: true,
     }
 }
@@ -267,4 +277,51 @@ fn no_name_or_path_adds_an_option() {
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
+}
+
+/// Spec, QEMU's table: memory that is shared, a queue of 1024; 9p without a program, and without shared memory.
+#[test]
+fn folders_of_the_host() {
+    let share = |tag: &str, device| ShareArguments {
+        tag: tag.to_owned(),
+        device,
+    };
+    let mut surroundings = surroundings(Architecture::X86_64, Accelerator::Kvm);
+    let both = [
+        share("one", ShareDevice::Virtiofs { fd: 7 }),
+        share("two", ShareDevice::Virtiofs { fd: 8 }),
+    ];
+    surroundings.shares = &both;
+    let shared = |text: &str| {
+        let words = ["share", "memory", "9p", "fsdev"];
+        let lines = text
+            .lines()
+            .filter(|line| words.iter().any(|word| line.contains(word)));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(shared(&lines(&plan(), &surroundings)), @r"
+    -object memory-backend-memfd,id=memory,size=2048M,share=on
+    -machine q35,vmport=off,graphics=off,memory-backend=memory
+    -chardev socket,id=share0,fd=7
+    -device vhost-user-fs-pci,id=fs0,chardev=share0,tag=one,queue-size=1024
+    -chardev socket,id=share1,fd=8
+    -device vhost-user-fs-pci,id=fs1,chardev=share1,tag=two,queue-size=1024
+    ");
+    let folders = [("a,b", true), ("c", false)].map(|(source, read_only)| {
+        let source = PathBuf::from(source);
+        share(
+            source.to_str().unwrap(),
+            ShareDevice::NineP {
+                source: source.clone(),
+                read_only,
+            },
+        )
+    });
+    surroundings.shares = &folders;
+    insta::assert_snapshot!(shared(&lines(&plan(), &surroundings)), @r"
+    -fsdev local,id=share0,path=a,,b,security_model=none,multidevs=remap,readonly=on
+    -device virtio-9p-pci,id=fs0,fsdev=share0,mount_tag=a,,b
+    -fsdev local,id=share1,path=c,security_model=none,multidevs=remap
+    -device virtio-9p-pci,id=fs1,fsdev=share1,mount_tag=c
+    ");
 }

@@ -65,6 +65,9 @@ mod launch_tests;
 #[cfg(test)]
 mod probe_tests;
 #[cfg(test)]
+mod virtiofs_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

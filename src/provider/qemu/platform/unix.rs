@@ -55,6 +55,14 @@ pub(in crate::provider::qemu) fn connect_to_inherit(path: &Path) -> io::Result<I
     Ok(Inherited(stream.into()))
 }
 
+/// The same for a connection that was used.
+pub(in crate::provider::qemu) fn to_inherit(stream: Stream) -> io::Result<Inherited> {
+    let stream = stream.into_std()?;
+    // What a child inherits it shares with us, and not every child expects otherwise.
+    stream.set_nonblocking(false)?;
+    Ok(Inherited(stream.into()))
+}
+
 /// Lets the child that the command starts have the descriptors, numbered from [`FIRST_FD`]. They are closed here when
 /// the command is dropped.
 pub(in crate::provider::qemu) fn inherit(

@@ -50,6 +50,11 @@ pub(in crate::provider::qemu) fn inherit_connection(connection: Connection) -> I
     match connection {}
 }
 
+/// Not supported yet.
+pub(in crate::provider::qemu) fn to_inherit(_stream: Stream) -> io::Result<Inherited> {
+    Err(unsupported())
+}
+
 /// There is no such device.
 #[expect(
     clippy::needless_pass_by_value,

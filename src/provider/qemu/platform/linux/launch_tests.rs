@@ -7,6 +7,7 @@ use std::time::Duration;
 use fs_err as fs;
 use machine_host::facts::Architecture;
 use machine_host::process::ProcessIdentity;
+use machine_host::subordinate::IdRange;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -14,8 +15,8 @@ use crate::machine::{DiskFormat, GuestNetwork};
 use crate::provider::qemu::launch::{attach, launch};
 use crate::provider::qemu::vm::QemuVm;
 use crate::provider::{
-    Accelerator, ExitReason, LaunchPlan, NetworkJoint, PauseReason, ProviderError, Resolved, Vm,
-    VmEvent, VmPaths,
+    Accelerator, ExitReason, GuestIds, LaunchPlan, NetworkJoint, PauseReason, ProviderError,
+    Resolved, Vm, VmEvent, VmPaths,
 };
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -76,6 +77,14 @@ impl Fixture {
                 },
                 ipv6: false,
             },
+            shares: Vec::new(),
+            guest_ids: GuestIds {
+                user: 1000,
+                sub_ids: IdRange {
+                    first: 100_000,
+                    count: 1_000_000,
+                },
+            },
             paths: VmPaths {
                 control_socket: file("qmp.sock"),
                 link_socket: file("link.sock"),
@@ -94,6 +103,7 @@ impl Fixture {
             accelerator: Accelerator::Tcg,
             firmware: None,
             vsock: None,
+            shares: None,
             warnings: Vec::new(),
         };
         Self {

@@ -189,6 +189,7 @@ fn counting(directory: &Path, version: &str) -> ResolveRequest {
         ),
     );
     ResolveRequest {
+        shares: false,
         cache: directory.join("cache.json"),
         program_directories: vec![directory.to_owned()],
         vsock: crate::machine::Vsock::Auto,

@@ -1,0 +1,139 @@
+//! Folders of the host: mounted before the engines are asked for the first time, parents before what lies in them.
+//!
+//! The place of a folder that is not there is made unusable: a small read-only file system with a note in it lies over it.
+//! An empty folder would be taken for the host's, and what is written to it would be lost.
+//!
+//! Applied at each start of the agent; what is mounted already stays.
+
+mod kernel;
+mod mounts;
+mod place;
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use machine_protocol::boot::Share;
+use machine_protocol::message::{AgentEvent, Part};
+
+use self::kernel::{Kernel, Linux};
+use super::health::tell;
+use super::log::{chain, log};
+use super::session::Guest;
+
+/// A device of the host that answers does so in milliseconds; one that does not must not hold up the guest.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The source of what lies over the place of a missing folder, as the kernel lists it.
+const MISSING: &str = "machine-share-missing";
+/// The note in it.
+const NOTE: &str = "THIS-FOLDER-OF-THE-HOST-IS-MISSING.txt";
+
+/// In one sentence.
+type Problem = String;
+
+/// Mounts all folders, and reports. Gives whether one failed that may succeed when the guest has booted.
+pub(super) async fn apply(guest: &Rc<Guest>) -> bool {
+    let shares = guest.boot.shares.clone();
+    if shares.is_empty() {
+        return false;
+    }
+    let root = guest.paths.root().to_path_buf();
+    let problems = all(Arc::new(Linux), root, &shares).await;
+    let may_succeed = shares
+        .iter()
+        .zip(&problems)
+        .any(|(share, problem)| share.problem.is_none() && problem.is_some());
+    let problems: Vec<Problem> = problems.into_iter().flatten().collect();
+    let problem = (!problems.is_empty()).then(|| problems.join("; "));
+    // The same again is no news.
+    let news = AgentEvent::Health {
+        part: Part::Shares,
+        problem: problem.clone(),
+    };
+    if !guest.events.holds(|event| *event == news) {
+        tell(guest, Part::Shares, problem);
+    }
+    may_succeed
+}
+
+/// What is wrong with each folder.
+async fn all(kernel: Arc<impl Kernel>, root: PathBuf, shares: &[Share]) -> Vec<Option<Problem>> {
+    let mut problems = Vec::new();
+    for share in shares {
+        let (kernel, root, owned) = (Arc::clone(&kernel), root.clone(), share.clone());
+        // A mount waits for the host.
+        let work = tokio::task::spawn_blocking(move || one(&*kernel, &root, &owned));
+        let done = match tokio::time::timeout(LIMIT, work).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("the host did not answer for {} s", LIMIT.as_secs())),
+        };
+        problems.push(
+            done.err()
+                .map(|problem| format!("the folder `{}` is missing: {problem}", share.target)),
+        );
+    }
+    problems
+}
+
+/// Mounts a folder, or makes its place unusable.
+fn one(kernel: &impl Kernel, root: &Path, share: &Share) -> Result<(), Problem> {
+    let place = root.join(share.target.trim_start_matches('/'));
+    let made = place::make(&place).map_err(|error| place::explain(&chain(&error), &error));
+    let place = made.and_then(|()| fs_err::canonicalize(&place).map_err(|error| chain(&error)))?;
+    let result = match &share.problem {
+        Some(problem) => Err(problem.clone()),
+        None => mount(kernel, root, &place, share),
+    };
+    if let Err(problem) = &result
+        && let Err(error) = block(kernel, root, &place, problem)
+    {
+        log(&format!(
+            "`{}` stays usable: {}",
+            place.display(),
+            chain(&error)
+        ));
+    }
+    result
+}
+
+fn mount(kernel: &impl Kernel, root: &Path, place: &Path, share: &Share) -> Result<(), Problem> {
+    match topmost(kernel, place).map_err(|error| chain(&error))? {
+        Some(there) if there.source == share.tag => return Ok(()),
+        Some(there) if there.source == MISSING => {
+            kernel.unmount(place).map_err(|error| chain(&error))?;
+        }
+        _ => {}
+    }
+    let call = mounts::call(share, mounts::has_selinux(root));
+    kernel.mount(&call, place).map_err(|error| {
+        let kind = call.kind;
+        format!(
+            "the guest's kernel cannot mount it by {kind}: {}",
+            chain(&error)
+        )
+    })
+}
+
+/// Makes the place unusable, once.
+fn block(kernel: &impl Kernel, root: &Path, place: &Path, problem: &str) -> std::io::Result<()> {
+    if topmost(kernel, place)?.is_some_and(|there| there.source == MISSING) {
+        return Ok(());
+    }
+    kernel.mount(&mounts::missing(mounts::has_selinux(root)), place)?;
+    let note = format!(
+        "A folder of the host belongs here and could not be shared:\n{problem}\n\n\
+         Nothing can be written here. `machine list` on the host says what is wrong with the machine.\n"
+    );
+    fs_err::write(place.join(NOTE), note)?;
+    kernel.make_read_only(place)
+}
+
+fn topmost(kernel: &impl Kernel, place: &Path) -> std::io::Result<Option<mounts::Mounted>> {
+    Ok(mounts::topmost(&kernel.mounts()?, place))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Shared folders by virtiofsd, one process a folder.
+//!
+//! It runs as the user who started the machine, in namespaces of its own where the host allows that, with a map of ids
+//! that lets containers in the guest give files to each other's users ([`ids`]). What it cannot have it does without, one
+//! step after another ([`way`]): that a step works is known by an answer to the first question of the protocol, on the
+//! connection that QEMU then gets. It ends when QEMU lets go of that connection.
+
+mod find;
+mod greeting;
+mod ids;
+mod way;
+
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use machine_host::program;
+use machine_host::subordinate::{OwnIds, own_ids};
+
+pub(super) use self::find::choose;
+use self::way::{Way, ways};
+use crate::machine::deadlines;
+use crate::provider::qemu::exit;
+use crate::provider::qemu::helper::Helper;
+use crate::provider::qemu::platform::{self, Inherited};
+use crate::provider::{GuestIds, SharePlan};
+
+/// What maps ids for users who are not root.
+const MAPPERS: [&str; 2] = ["newuidmap", "newgidmap"];
+
+/// A folder that is ready to be given to QEMU.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The program.
+    pub(super) helper: Helper,
+    /// A connection to it.
+    pub(super) connection: Inherited,
+    /// What is missing in the way it runs, and how to mend it.
+    pub(super) limitation: Option<String>,
+}
+
+/// Starts the program for a folder, in the first way that works. The error has what each way said.
+pub(super) async fn share(
+    program: &Path,
+    share: &SharePlan,
+    guest: GuestIds,
+) -> Result<Shared, String> {
+    let can_map = MAPPERS
+        .iter()
+        .all(|name| program::find(name, &[]).is_some());
+    share_as(program, share, &own_ids(), can_map, guest).await
+}
+
+/// The same for these ids.
+pub(super) async fn share_as(
+    program: &Path,
+    share: &SharePlan,
+    own: &OwnIds,
+    can_map: bool,
+    guest: GuestIds,
+) -> Result<Shared, String> {
+    let mut failures = Vec::new();
+    for way in ways(own, can_map, guest) {
+        match start(program, share, &way).await {
+            Ok((helper, connection)) => {
+                return Ok(Shared {
+                    helper,
+                    connection,
+                    limitation: way.limitation,
+                });
+            }
+            Err(error) => {
+                tracing::info!(%error, sandbox = %way.sandbox, "A shared folder cannot be had in this way");
+                let failure = error.to_string();
+                if !failures.contains(&failure) {
+                    failures.push(failure);
+                }
+            }
+        }
+    }
+    Err(failures.join("; "))
+}
+
+/// Starts the program in one way.
+async fn start(program: &Path, share: &SharePlan, way: &Way) -> io::Result<(Helper, Inherited)> {
+    let log_start = fs_err::metadata(&share.log).map_or(0, |log| log.len());
+    let listener = platform::listen(&share.socket)?;
+    let mut command = Command::new(program);
+    command
+        .arg("--fd")
+        .arg(platform::FIRST_FD.to_string())
+        .arg("--shared-dir")
+        .arg(&share.source)
+        .args(way.options());
+    if share.read_only {
+        command.arg("--readonly");
+    }
+    platform::inherit(&mut command, vec![listener])?;
+    let helper = Helper::start(command, &share.log)?;
+    let greeted = async {
+        let stream = platform::connect(&share.socket).await?;
+        // Nobody else is to come.
+        fs_err::remove_file(&share.socket)?;
+        platform::to_inherit(greeting::greet(stream).await?)
+    };
+    let limit = deadlines::SHARE_DEVICE.limit;
+    let failure = match tokio::time::timeout(limit, greeted).await {
+        Ok(Ok(connection)) => return Ok((helper, connection)),
+        Ok(Err(error)) => {
+            // Its end explains more than the connection's, and follows it at once.
+            let _ = tokio::time::timeout(deadlines::KILLED.limit, helper.ended()).await;
+            error.to_string()
+        }
+        Err(_) => format!("it does not answer after {} s", limit.as_secs()),
+    };
+    let words = exit::last_lines(&share.log, log_start).pop();
+    Err(io::Error::other(words.unwrap_or(failure)))
+}
