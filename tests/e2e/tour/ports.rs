@@ -107,10 +107,12 @@ fn published(engine: &Engine<'_>) {
             .args(["run", "--detach", "-p", &clash, IMAGE, "true"]),
     );
     assert!(!ended.status.success());
-    for words in [
-        "address already in use",
-        "can be bound once, for all addresses",
-    ] {
+    // Root's engine binds in the guest before it asks for the host's port, and says this much itself.
+    let mut words = vec!["address already in use"];
+    if !engine.rootful {
+        words.push("can be bound once, for all addresses");
+    }
+    for words in words {
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
     answers(&local, b"GET /word HTTP/1.0\r\n\r\n", b"a word\n");
@@ -159,13 +161,7 @@ fn refused(engine: &Engine<'_>) {
         }
     }
     drop(holder);
-    let absent = "192.0.2.77:5000:80";
-    let error = ended(
-        engine
-            .podman()
-            .args(["run", "--rm", "-p", absent, IMAGE, "true"]),
-    )
-    .failed();
+    let error = refusal(engine, "192.0.2.77:5000:80");
     assert!(
         error.contains("this host does not have the address 192.0.2.77"),
         "{error}"
@@ -179,6 +175,17 @@ fn refused(engine: &Engine<'_>) {
     if engine.rootful {
         low_port(engine);
     }
+}
+
+/// What `podman run` says of a port that cannot be had.
+fn refusal(engine: &Engine<'_>, port: &str) -> String {
+    let ended = ended(
+        engine
+            .podman()
+            .args(["run", "--detach", "-p", port, IMAGE, "true"]),
+    );
+    assert_eq!(ended.status.code(), Some(126), "{}", ended.stderr);
+    ended.stderr
 }
 
 /// What the guest's own service lists.
@@ -266,8 +273,7 @@ fn configured(engine: &Engine<'_>) {
     );
     assert_eq!(listed.matches("configured  open").count(), 2, "{listed}");
     // A container cannot have it either.
-    let run = ["run", "--detach", "-p", &format!("{tcp}:1"), IMAGE, "true"];
-    let error = ended(engine.podman().args(run)).failed();
+    let error = refusal(engine, &format!("{tcp}:1"));
     assert!(
         error.contains("address already in use by `machine port`"),
         "{error}"
