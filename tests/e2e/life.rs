@@ -95,6 +95,8 @@ fn whole_life() {
         program[at + build.len() - 1] = b'9';
     }
     fs_err::write(&agent, program).expect("the agent can be written");
+    home.machine(&["set", "--host-loopback=false", "m"], SOON)
+        .succeeded();
     let started = run(
         home.command(&["start", "m"])
             .env("MACHINE_AGENT_DIR", &newer),
@@ -103,6 +105,7 @@ fn whole_life() {
     );
     started.succeeded();
     assert!(api::answers(&socket), "answers after stop and start");
+    host_is_closed(&home);
     let log = fs_err::read_to_string(home.machine_dir("m").join("events.jsonl"))
         .expect("there is an event log");
     let last = log
@@ -137,6 +140,15 @@ fn network_comes_back(home: &Home) {
     });
     assert_eq!(count(home, "m", "`passt` has ended"), 1);
     assert_eq!(count(home, "m", "\"recovered\""), 1);
+}
+
+/// The guest reaches nothing on the host's loopback, and knows no name for it.
+fn host_is_closed(home: &Home) {
+    let port = word_server("the host");
+    assert_eq!(fetched(home, "m", "10.0.2.2", port), "");
+    let hosts = home.machine(&["exec", "m", "cat", "/etc/hosts"], SOON);
+    let hosts = hosts.succeeded();
+    assert!(!hosts.contains("host.containers.internal"), "{hosts}");
 }
 
 /// A start that is interrupted once its VM runs leaves a stopped machine, which is as good as before.

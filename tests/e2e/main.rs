@@ -23,6 +23,7 @@ mod exec;
 mod facts;
 mod images;
 mod life;
+mod many;
 mod network;
 mod same_as_podman;
 mod start_failures;
@@ -106,5 +107,6 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(commands::own_trials());
     trials.extend(facts::trials());
     trials.extend(network::trials());
+    trials.extend(many::trials());
     trials
 }

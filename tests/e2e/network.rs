@@ -26,14 +26,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// A user's own network without a way out, and a resolv.conf of its own.
+/// A user's own network without a way out, with something at QEMU's customary addresses, and a resolv.conf of its own.
 struct Island {
     holder: Running,
 }
 
 impl Island {
     fn new(resolver: &Path) -> Self {
-        let script = "busybox ip link set lo up && mount --bind \"$0\" /etc/resolv.conf && exec sleep 100000";
+        let script = "busybox ip link set lo up && busybox ip route add 10.0.2.0/24 dev lo && mount --bind \"$0\" /etc/resolv.conf && exec sleep 100000";
         let mut command = clean(Path::new("unshare"), Path::new("/"));
         command
             .args([
@@ -107,6 +107,9 @@ fn names_follow_the_host() {
     let start = home.command(&["start", "m"]);
     run(&mut island.inside(&start), b"", BOOT).succeeded();
 
+    let addresses = home.machine(&["exec", "m", "ip", "-4", "-br", "address"], SOON);
+    let addresses = addresses.succeeded();
+    assert!(addresses.contains(" 10.1.2.15/24 "), "{addresses}");
     assert_eq!(resolved(&home, "one.example"), "192.0.2.7");
     point_at("nameserver 127.0.0.2\n");
     eventually("the new name server is asked", BOOT, || {

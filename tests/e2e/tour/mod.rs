@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libtest_mimic::Trial;
 pub(crate) use network::word_server;
+pub(crate) use ports::{exchange, free_port};
 
 use crate::support;
 use crate::support::command::{Finished, run};
