@@ -12,7 +12,7 @@ use machine_protocol::secret::Secret;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::machine::deadlines;
-use crate::network::publish::{OpenPort, PortNews, PublishConfig};
+use crate::network::publish::{MissingPort, OpenPort, PortNews, PublishConfig};
 
 mod awaited;
 mod carrier;
@@ -98,7 +98,7 @@ enum Order {
     /// Open these ports for the machine's configuration, and no others.
     Configure {
         ports: Vec<Port>,
-        done: oneshot::Sender<()>,
+        done: oneshot::Sender<Vec<MissingPort>>,
     },
     /// Say which ports are open.
     Ports(oneshot::Sender<Vec<OpenPort>>),
@@ -195,9 +195,9 @@ impl LinkHandle {
         receiver
     }
 
-    /// Opens these ports for the machine's configuration, and closes what it had open before; ready when that is done.
-    /// What cannot be opened is reported.
-    pub fn configure_ports(&self, ports: Vec<Port>) -> oneshot::Receiver<()> {
+    /// Opens these ports for the machine's configuration, and closes what it had open before; ready when that is done,
+    /// with those that cannot be had, which are reported, too.
+    pub fn configure_ports(&self, ports: Vec<Port>) -> oneshot::Receiver<Vec<MissingPort>> {
         let (done, receiver) = oneshot::channel();
         self.order(Order::Configure { ports, done });
         receiver

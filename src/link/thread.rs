@@ -113,8 +113,8 @@ async fn serve(
             Order::Configure { ports, done } => {
                 let publisher = Arc::clone(&publisher);
                 tokio::spawn(async move {
-                    publisher.configure(&ports).await;
-                    let _ = done.send(());
+                    let missing = publisher.configure(&ports).await;
+                    let _ = done.send(missing);
                 });
             }
             Order::Ports(answer) => {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::machine::name::{NameError, check_user};
+use crate::machine::ports::{self, Forward, ForwardsError};
 use crate::machine::resources::ResourceError;
 use crate::machine::volume::{self, VolumeError};
 use crate::machine::{MachineName, Network, ProviderKind, Resources, Volume, Vsock};
@@ -62,6 +63,9 @@ pub struct MachineConfig {
     /// Whether its guest reaches what listens on the host's loopback.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub host_loopback: bool,
+    /// Ports of the host that lead to the guest, beside those of containers.
+    #[serde(default)]
+    pub ports: Vec<Forward>,
     /// What it gets of the host.
     pub resources: Resources,
     /// Folders of the host in the guest.
@@ -113,6 +117,9 @@ pub enum ConfigError {
     /// A user who cannot be made.
     #[error(transparent)]
     User(#[from] NameError),
+    /// Ports that do not go together.
+    #[error(transparent)]
+    Ports(#[from] ForwardsError),
     /// A directory that depends on where the program is started.
     #[error("The directory of the sockets, `{}`, is not an absolute path", .0.display())]
     SocketsNotAbsolute(PathBuf),
@@ -129,6 +136,7 @@ impl MachineConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.resources.check_bounds()?;
         check_user(&self.user)?;
+        ports::check(&self.ports)?;
         if !self.sockets.has_root() {
             return Err(ConfigError::SocketsNotAbsolute(self.sockets.clone()));
         }

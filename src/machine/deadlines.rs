@@ -107,6 +107,9 @@ deadlines! {
     /// A request of the guest for a port.
     PUBLISH_REQUEST = Duration::from_secs(10), "the guest to say which port it wants",
         "a line that is written at once; a guest may also say nothing at all, and few are listened to at a time";
+    /// A client of a UDP port that says nothing.
+    UDP_IDLE = Duration::from_secs(90), "another datagram of a client",
+        "UDP has no end; routers forget a client that says nothing after 30 s to 3 minutes";
     /// Who has a port that is taken.
     PORT_HOLDER = Duration::from_secs(1), "other machines and the system to say who has a port",
         "somebody waits for a container; the answer only makes an error better";

@@ -300,6 +300,7 @@ pub async fn init(
         import_native_ca: request.import_native_ca,
         vsock: request.vsock,
         network: request.network,
+        ports: Vec::new(),
         host_loopback: request.host_loopback,
         resources,
         volumes: request.volumes.clone(),

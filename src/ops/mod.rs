@@ -17,6 +17,7 @@ pub mod init;
 pub mod inspect;
 pub mod list;
 pub mod logs;
+pub mod port;
 pub mod rm;
 pub mod set;
 pub mod ssh;

@@ -368,7 +368,7 @@ async fn switch_running(
 /// Lets the supervisor read the file again. One that has gone meanwhile will read it when it comes back.
 async fn reload(files: &MachineFiles) -> Result<(), ClientError> {
     match client::connect(&files.control_socket()).await? {
-        Some(mut connection) => connection.reload().await,
+        Some(mut connection) => connection.reload().await.map(drop),
         None => Ok(()),
     }
 }

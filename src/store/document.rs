@@ -202,7 +202,12 @@ mod tests {
             ..config("dev", "/m/dev")
         };
         assert_eq!(first, expected);
-        for later in ["machine-1.1.toml", "machine-1.2.toml", "machine-1.3.toml"] {
+        for later in [
+            "machine-1.1.toml",
+            "machine-1.2.toml",
+            "machine-1.3.toml",
+            "machine-1.4.toml",
+        ] {
             assert_eq!(read(&golden(later)).unwrap(), config("dev", "/m/dev"));
         }
     }

@@ -89,6 +89,7 @@ pub(crate) fn config(text: &str, sockets: &str) -> MachineConfig {
         import_native_ca: false,
         vsock: crate::machine::Vsock::Auto,
         network: crate::machine::Network::Auto,
+        ports: Vec::new(),
         host_loopback: true,
         resources: Resources {
             cpus: 2,

@@ -13,7 +13,7 @@ use super::control::{self, Greeting, LINE_LIMIT, Reply, Request, WireStatus};
 use super::record::VmRecord;
 use crate::machine::deadlines;
 use crate::machine::status::Status;
-use crate::network::publish::OpenPort;
+use crate::network::publish::{MissingPort, OpenPort};
 use crate::store::layout::MachineFiles;
 
 /// Why a supervisor could not be talked to.
@@ -135,15 +135,18 @@ impl Connection {
         }
     }
 
-    /// Asks the supervisor to read `machine.toml` again, and waits until it is in force.
-    pub async fn reload(&mut self) -> Result<(), ClientError> {
+    /// Asks the supervisor to read `machine.toml` again, and waits until it is in force; returns the configured ports that
+    /// are not open all the same.
+    pub async fn reload(&mut self) -> Result<Vec<MissingPort>, ClientError> {
         let protocol = self.protocol()?;
         self.send(&Request::Reload { protocol }).await?;
         let socket = self.socket.clone();
         let reloaded = async {
+            let mut missing = Vec::new();
             loop {
                 match self.next().await? {
-                    Some(Reply::Reloaded) => return Ok(()),
+                    Some(Reply::Reloaded) => return Ok(missing),
+                    Some(Reply::Missing(port)) => missing.push(port),
                     Some(_) => {}
                     None => {
                         return Err(ClientError::Ended {

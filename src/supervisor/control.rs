@@ -11,7 +11,7 @@ use machine_protocol::message::Target;
 use serde::{Deserialize, Serialize};
 
 use super::events::{Phase, Stamped};
-use crate::network::publish::OpenPort;
+use crate::network::publish::{MissingPort, OpenPort};
 
 /// The newest protocol that this build speaks.
 pub const NEWEST: u32 = 1;
@@ -82,7 +82,7 @@ pub enum Request {
         #[serde(default)]
         force: bool,
     },
-    /// Read `machine.toml` again and apply what a running machine can take: its mode.
+    /// Read `machine.toml` again and apply what a running machine can take: its mode and its ports.
     Reload {
         /// The protocol that was negotiated.
         protocol: u32,
@@ -116,6 +116,8 @@ pub enum Reply {
     Event(Stamped),
     /// The machine has stopped; nothing follows.
     Stopped,
+    /// A configured port is not open, though `machine.toml` was read again.
+    Missing(MissingPort),
     /// `machine.toml` was read again and is in force.
     Reloaded,
     /// What the link holds.

@@ -9,7 +9,7 @@ use machine_host::lock::FileLock;
 use machine_host::termination::Termination;
 use machine_protocol::message::{AgentReply, AgentRequest};
 use machine_protocol::secret::Secret;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::audience::Audience;
@@ -30,8 +30,9 @@ use crate::machine::ProviderKind;
 use crate::machine::Vsock;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines::{self, Deadline};
+use crate::machine::ports::Forward;
 use crate::network::egress::keeper::{EgressReport, Keeper};
-use crate::network::publish::{PortNews, PublishConfig};
+use crate::network::publish::{MissingPort, PortNews, PublishConfig};
 use crate::provider::{ExitReason, ProviderError, Vm, VmEvent};
 use crate::store::layout::MachineFiles;
 use crate::store::{Store, document};
@@ -63,7 +64,7 @@ fn port_event(news: PortNews) -> Event {
     match news {
         PortNews::Opened(port) => Event::PortOpened(port),
         PortNews::Closed(port) => Event::PortClosed(port),
-        PortNews::Missing { port, reason } => Event::Warning {
+        PortNews::Missing(MissingPort { port, reason }) => Event::Warning {
             message: format!(
                 "port {} of the guest is not published: {reason}",
                 port.guest_port
@@ -280,6 +281,8 @@ impl Owner {
                 message: format!("The SSH port cannot be served: {error}"),
             });
         }
+        // What cannot be opened is reported.
+        drop(self.configure_ports(&link));
         self.link = Some(link);
         self.vm = Some(vm);
         if !adopted {
@@ -478,27 +481,24 @@ impl Owner {
         }
     }
 
-    /// Takes what a running machine can take of a changed file: its mode.
+    /// Takes what a running machine can take of a changed file: its mode and its ports.
     async fn reload(&mut self, replies: mpsc::Sender<Reply>) -> Option<Input> {
-        let reply = |reply| {
-            // A client that has hung up does not care.
-            let _ = replies.try_send(reply);
-        };
-        let rootful = match self.store.load(&self.config.name) {
-            Ok(machine) => machine.config.rootful,
+        let wanted = match self.store.load(&self.config.name) {
+            Ok(machine) => machine.config,
             Err(error) => {
-                reply(Reply::Refused {
-                    reason: error.to_string(),
-                });
+                let reason = error.to_string();
+                // A client that has hung up does not care.
+                let _ = replies.try_send(Reply::Refused { reason });
                 return None;
             }
         };
-        if rootful == self.config.rootful {
-            reply(Reply::Reloaded);
-            return None;
-        }
+        let rootful = wanted.rootful;
+        let mode_changes = rootful != self.config.rootful;
         self.config.rootful = rootful;
-        if let Some(link) = &self.link {
+        self.config.ports = wanted.ports;
+        let ports = self.link.as_ref().map(|link| self.configure_ports(link));
+        let mut agent = None;
+        if let Some(link) = self.link.as_ref().filter(|_| mode_changes) {
             if matches!(self.life.state(), State::Running(_))
                 && let Err(error) = access::open_engines(link, &self.files, rootful).await
             {
@@ -506,20 +506,38 @@ impl Owner {
                     message: format!("The API socket cannot be opened: {error}"),
                 });
             }
-            let agent = link.asker();
-            tokio::spawn(async move {
+            agent = Some(link.asker());
+        }
+        tokio::spawn(async move {
+            if let Some(agent) = agent {
                 // Without a link the guest is told when there is one.
                 if let Err(error) = agent.ask(AgentRequest::SetMode { rootful }).await {
                     tracing::info!(error, "The guest does not know of its mode yet");
                 }
-                // A client that has hung up does not care.
-                let _ = replies.send(Reply::Reloaded).await;
-            });
-        } else {
-            reply(Reply::Reloaded);
+            }
+            let missing = match ports {
+                Some(ports) => ports.await.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            for reply in missing.into_iter().map(Reply::Missing) {
+                if replies.send(reply).await.is_err() {
+                    return;
+                }
+            }
+            // A client that has hung up does not care.
+            let _ = replies.send(Reply::Reloaded).await;
+        });
+        if !mode_changes {
+            return None;
         }
         self.audience.announce(Event::ModeChanged { rootful });
         Some(Input::ModeChanged { rootful })
+    }
+
+    /// Has the link's thread open the ports of the configuration.
+    fn configure_ports(&self, link: &LinkHandle) -> oneshot::Receiver<Vec<MissingPort>> {
+        let ports = self.config.ports.iter().map(Forward::port).collect();
+        link.configure_ports(ports)
     }
 
     /// The quiet period is over: has the guest really been silent?

@@ -6,9 +6,10 @@ use libtest_mimic::Trial;
 
 use crate::support::command::{Finished, begin, clean, eventually, run};
 use crate::support::home::{BOOT, Home, SOON};
-use crate::support::shared::{self, NAME};
+use crate::support::shared::{self, IMAGE, NAME};
 use crate::support::stage::Stage;
 use crate::support::trial;
+use crate::tour::ports::{exchange, free_port};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -331,7 +332,24 @@ pub(crate) fn come_in_order(events: &[String], wanted: &[&str]) -> bool {
 }
 
 fn agent_restart() {
-    shared::with(|home, _| {
+    shared::with(|home, socket| {
+        let port = free_port();
+        let published = format!("{port}:7");
+        let nc = ["nc", "-ll", "-p", "7", "-e", "cat"];
+        let server = [
+            "run", "--detach", "--name", "restart", "-p", &published, IMAGE,
+        ];
+        run(
+            shared::podman(home, socket).args(server).args(nc),
+            b"",
+            BOOT,
+        )
+        .succeeded();
+        let address = format!("127.0.0.1:{port}");
+        let echo = || exchange(&address, b"echo").is_ok_and(|answer| answer == b"echo");
+        eventually("the container's port answers", SOON, || {
+            echo().then_some(())
+        });
         let told = || {
             home.machine(&["events", "--format", "json", NAME], SOON)
                 .succeeded()
@@ -359,6 +377,13 @@ fn agent_restart() {
             let news = events(&told()).split_off(before.len());
             come_in_order(&news, &wanted).then_some(())
         });
+        // The next agent knows what is published, and that it can be given back.
+        eventually("the container's port answers", SOON, || {
+            echo().then_some(())
+        });
+        let remove = ["rm", "--force", "--time", "0", "restart"];
+        run(shared::podman(home, socket).args(remove), b"", BOOT).succeeded();
+        assert!(exchange(&address, b"echo").is_err(), "it is closed");
         let pid = follower.child.id().to_string();
         run(Command::new("kill").arg(&pid), b"", SOON).succeeded();
         let followed = events(&follower.finish(SOON).text());

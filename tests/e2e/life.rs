@@ -13,6 +13,7 @@ use crate::support::home::{BOOT, Home, SOON};
 use crate::support::shared::{self, IMAGE, podman};
 use crate::support::stage::Stage;
 use crate::support::{api, for_full, trial};
+use crate::tour::ports::{exchange, free_port};
 use crate::tour::word_server;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -239,6 +240,18 @@ fn killed_supervisor() {
     let home = Home::new("orphan");
     home.init("o", &["--now"]);
     let socket = home.api_socket("o");
+    shared::import_busybox(&home, &socket);
+    let port = free_port();
+    let published = format!("{port}:7");
+    let server = [
+        "run", "--detach", "-p", &published, IMAGE, "nc", "-ll", "-p", "7", "-e", "cat",
+    ];
+    run(podman(&home, &socket).args(server), b"", BOOT).succeeded();
+    let address = format!("127.0.0.1:{port}");
+    let echoes = || exchange(&address, b"echo").is_ok_and(|answer| answer == b"echo");
+    eventually("the container's port answers", SOON, || {
+        echoes().then_some(())
+    });
     let supervisor = home
         .processes()
         .into_iter()
@@ -269,6 +282,7 @@ fn killed_supervisor() {
         begun.elapsed()
     );
     assert!(api::answers(&socket));
+    eventually("the port is open again", SOON, || echoes().then_some(()));
     home.machine(&["stop", "o"], BOOT).succeeded();
     assert_eq!(home.processes(), [""; 0]);
 }

@@ -150,7 +150,7 @@ struct Host {
 
 impl Host {
     async fn new(stream: UnixStream, secret: &Secret) -> Result<Self, LinkError> {
-        Self::with(stream, secret, |incoming| drop(incoming)).await
+        Self::with(stream, secret, drop).await
     }
 
     /// `other` gets the streams that are not events.

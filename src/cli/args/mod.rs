@@ -12,6 +12,7 @@ pub mod init;
 pub mod inspect;
 pub mod list;
 pub mod logs;
+pub mod port;
 pub mod restart;
 pub mod rm;
 pub mod set;
@@ -85,6 +86,8 @@ pub enum Command {
     List(list::ListArgs),
     /// Inspect existing machines
     Inspect(inspect::InspectArgs),
+    /// Manage the ports of this host that lead to a machine
+    Port(port::PortArgs),
     /// Manage the images that were fetched
     Image(image::ImageArgs),
     /// Show where machines are and what they do, in short

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Error};
 
-use super::{Cli, Command, PROGRAM, image, system};
+use super::{Cli, Command, PROGRAM, image, port, system};
 use crate::machine::nearest::distance;
 
 /// Edits apart that a mistyped command may be from the one that is suggested.
@@ -99,6 +99,7 @@ pub fn missing_command(command: Option<&Command>) -> Option<(String, String)> {
     let words: &[&str] = match command {
         None => &[],
         Some(Command::System(args)) => system::missing_command(args)?,
+        Some(Command::Port(args)) => port::missing_command(args)?,
         Some(Command::Image(args)) => image::missing_command(args)?,
         Some(_) => return None,
     };
@@ -135,6 +136,7 @@ pub fn check_names(command: &Command) -> Result<(), String> {
             return Ok(());
         }
         Command::System(args) => return system::check_words(args),
+        Command::Port(args) => return port::check_words(args),
         Command::Image(args) => return image::check_words(args),
     };
     if names.len() > most {

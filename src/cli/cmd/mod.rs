@@ -12,6 +12,7 @@ mod init;
 mod inspect;
 mod list;
 mod logs;
+mod port;
 mod restart;
 mod rm;
 mod set;
@@ -87,6 +88,7 @@ pub async fn run(command: Command, printer: &Printer) -> Result<u8, CommandError
         Command::Rm(args) => rm::run(&args, &mut session).await,
         Command::List(args) => list::run(&args, &session),
         Command::Restart(args) => restart::run(&args, &session).await,
+        Command::Port(args) => port::run(&args, &session).await,
         Command::Image(args) => Box::pin(image::run(&args, &session)).await,
         Command::Info(args) => info::run(&args, &session),
         // Its exit code is that of the program in the machine.

@@ -6,6 +6,7 @@ pub mod gotime;
 pub mod host_report;
 pub mod image_report;
 pub mod json;
+pub mod port_report;
 pub mod printer;
 pub mod reports;
 pub mod table;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use machine_protocol::publish::Protocol;
 use socket2::{Domain, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::table::Places;
 
@@ -28,6 +28,14 @@ pub(super) fn tcp(places: &Places) -> Result<Vec<TcpListener>, Unavailable> {
         let socket = bound(place, Protocol::Tcp)?;
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
+    })
+}
+
+/// Takes datagrams at all places, or at none.
+pub(super) fn udp(places: &Places) -> Result<Vec<UdpSocket>, Unavailable> {
+    at_all(places, |place| {
+        let socket = bound(place, Protocol::Udp)?;
+        UdpSocket::from_std(socket.into())
     })
 }
 

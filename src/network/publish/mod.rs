@@ -7,6 +7,7 @@
 //! A guest is hostile: it may ask for any port at any rate. It gets at most so many, at addresses where the host's user
 //! allows them, and leads clients nowhere but to itself.
 
+mod datagrams;
 mod listen;
 mod pace;
 mod table;
@@ -21,13 +22,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use machine_protocol::link::{Incoming, Link, ResetCode};
 use machine_protocol::message::{self, LineBuffer, Target};
-use machine_protocol::publish::{MAX_LINE, Port, PublishReply, PublishRequest, Wanted};
+use machine_protocol::publish::{MAX_LINE, Port, Protocol, PublishReply, PublishRequest, Wanted};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
+use self::listen::Unavailable;
 use self::pace::Pace;
-use self::table::{Key, Step, Table};
+use self::table::{Key, Places, Step, Table};
 use crate::forward::{self, Listener};
 use crate::machine::deadlines;
 pub use crate::machine::ports::PortScope as Scope;
@@ -45,6 +47,23 @@ pub enum Owner {
     Container,
     /// The machine's configuration.
     Configured,
+}
+
+impl Owner {
+    /// Whether it is a container.
+    pub fn is_container(self) -> bool {
+        self == Self::Container
+    }
+}
+
+/// A port that should be open and is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingPort {
+    /// Which.
+    #[serde(flatten)]
+    pub port: Port,
+    /// Why, in one line.
+    pub reason: String,
 }
 
 impl fmt::Display for Owner {
@@ -74,12 +93,7 @@ pub enum PortNews {
     /// One listens no more.
     Closed(OpenPort),
     /// One that should listen does not.
-    Missing {
-        /// Which.
-        port: Port,
-        /// Why, in one line.
-        reason: String,
-    },
+    Missing(MissingPort),
     /// More happened in a short time than is told one by one.
     LeftOut {
         /// How much.
@@ -102,6 +116,8 @@ pub struct PublishConfig {
     /// Who else may have one.
     pub neighbours: Arc<dyn Neighbours>,
 }
+
+const STOPPING: &str = "the machine is stopping";
 
 type Tell = Box<dyn Fn(PortNews) + Send + Sync>;
 
@@ -190,7 +206,7 @@ impl Publisher {
         {
             let mut state = self.state.lock().await;
             if state.closed {
-                return failed("the machine is stopping");
+                return failed(STOPPING);
             }
             if !state.table.is_news(&request.boot, request.number) {
                 return failed("the request is out of date");
@@ -207,33 +223,33 @@ impl Publisher {
             }
             Wanted::Sync(ports) => {
                 let missing = self.set(Owner::Container, &ports).await;
-                PublishReply::Synced { missing }
+                PublishReply::Synced {
+                    missing: missing.len(),
+                }
             }
         }
     }
 
-    /// Opens these ports for the machine's configuration, and closes what it wanted before.
-    pub async fn configure(&self, ports: &[Port]) {
-        self.set(Owner::Configured, ports).await;
+    /// Opens these ports for the machine's configuration, and closes what it wanted before; those that cannot be had.
+    pub async fn configure(&self, ports: &[Port]) -> Vec<MissingPort> {
+        self.set(Owner::Configured, ports).await
     }
 
-    /// Has exactly these open for an owner, as far as they can be had; how many cannot.
-    async fn set(&self, owner: Owner, ports: &[Port]) -> usize {
+    /// Has exactly these open for an owner, as far as they can be had; those that cannot.
+    async fn set(&self, owner: Owner, ports: &[Port]) -> Vec<MissingPort> {
         let unwanted = self.state.lock().await.table.unwanted(owner, ports);
         for port in unwanted {
             self.close_port(&port, owner).await;
         }
-        let mut missing = 0;
+        let mut missing = Vec::new();
         for port in ports {
             if let Err(reason) = self.open(*port, owner).await {
-                missing += 1;
-                if missing <= TOLD {
-                    (self.tell)(PortNews::Missing {
-                        port: *port,
-                        reason,
-                    });
-                }
+                let port = *port;
+                missing.push(MissingPort { port, reason });
             }
+        }
+        for told in missing.iter().take(TOLD) {
+            (self.tell)(PortNews::Missing(told.clone()));
         }
         missing
     }
@@ -242,22 +258,16 @@ impl Publisher {
     async fn open(&self, port: Port, owner: Owner) -> Result<(), String> {
         let failure = {
             let mut state = self.state.lock().await;
+            if state.closed {
+                return Err(STOPPING.to_owned());
+            }
             let places = match state.table.check(&port, owner) {
                 Ok(Step::Nothing) => return Ok(()),
                 Ok(Step::Open(places)) => places,
                 Err(refusal) => return Err(words::refused(&port, refusal)),
             };
-            match listen::tcp(&places) {
-                Ok(listeners) => {
-                    let tasks = listeners.into_iter().map(|listener| {
-                        let (_, target) = watch::channel(Target::Port {
-                            protocol: port.protocol,
-                            port: port.guest_port,
-                        });
-                        let listener = Listener::Tcp(listener);
-                        tokio::spawn(forward::serve(listener, target, self.link.clone()))
-                    });
-                    let tasks = tasks.collect();
+            match self.listen(&port, &places) {
+                Ok(tasks) => {
                     let key = state.table.insert(port, owner);
                     state.listening.insert(key, tasks);
                     self.tell(&mut state, PortNews::Opened(OpenPort { owner, port }));
@@ -276,7 +286,28 @@ impl Publisher {
         Err(words::unavailable(&port, &failure, holder.as_deref()))
     }
 
-    /// Closes a port; clients that are connected stay so until their ends close. It can be opened again at once.
+    fn listen(&self, port: &Port, places: &Places) -> Result<Vec<JoinHandle<()>>, Unavailable> {
+        let link = || self.link.clone();
+        Ok(match port.protocol {
+            Protocol::Tcp => {
+                let serve = |listener| {
+                    let (_, target) = watch::channel(Target::Port {
+                        protocol: port.protocol,
+                        port: port.guest_port,
+                    });
+                    tokio::spawn(forward::serve(Listener::Tcp(listener), target, link()))
+                };
+                listen::tcp(places)?.into_iter().map(serve).collect()
+            }
+            Protocol::Udp => {
+                let serve =
+                    |socket| tokio::spawn(datagrams::serve(socket, port.guest_port, link()));
+                listen::udp(places)?.into_iter().map(serve).collect()
+            }
+        })
+    }
+
+    /// Closes a port; TCP clients that are connected stay so until their ends close. It can be opened again at once.
     async fn close_port(&self, port: &Port, owner: Owner) {
         let mut state = self.state.lock().await;
         let Some((key, port)) = state.table.remove(port, owner) else {

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use machine_protocol::link::{Hello, Role, accept, connect};
-use machine_protocol::publish::Protocol;
+use machine_protocol::publish::datagram::{Datagrams, framed};
 use machine_protocol::secret::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Notify, mpsc};
 
 use super::*;
@@ -72,9 +72,13 @@ impl Bench {
         let served = guest.clone();
         tokio::spawn(async move {
             while let Some(incoming) = served.incoming().await {
-                let Target::Port { port, .. } = incoming.target else {
+                let Target::Port { port, protocol } = incoming.target else {
                     panic!("another target");
                 };
+                if protocol == Protocol::Udp {
+                    tokio::spawn(backwards(incoming));
+                    continue;
+                }
                 tokio::spawn(async move {
                     let (mut from, mut to) = incoming.accept().into_split();
                     to.write_all(format!("{port}:").as_bytes()).await.unwrap();
@@ -124,6 +128,20 @@ impl Bench {
     fn told(&mut self) -> Vec<PortNews> {
         std::iter::from_fn(|| self.news.try_recv().ok()).collect()
     }
+}
+
+/// Sends each datagram back, backwards.
+async fn backwards(incoming: Incoming) {
+    let (mut from, mut to) = incoming.accept().into_split();
+    let mut datagrams = Datagrams::default();
+    while let Ok(Some(bytes)) = from.read().await {
+        datagrams.push(&bytes);
+        while let Some(datagram) = datagrams.next_datagram() {
+            let turned: Vec<u8> = datagram.iter().rev().copied().collect();
+            to.write_all(&framed(&turned).unwrap()).await.unwrap();
+        }
+    }
+    to.finish();
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -212,10 +230,10 @@ async fn a_sync_closes_what_is_gone_and_opens_what_is_missing() {
     assert_eq!(reply, PublishReply::Synced { missing: 1 });
     let told = bench.told();
     assert_eq!(told[0], PortNews::Closed(open(gone)));
-    let PortNews::Missing {
+    let PortNews::Missing(MissingPort {
         port: missing,
         reason,
-    } = &told[1]
+    }) = &told[1]
     else {
         panic!("{told:?}");
     };
@@ -300,4 +318,74 @@ async fn loopback_alone_means_it() {
     assert_eq!(answers("127.0.0.1", number).await.unwrap(), "80:hi");
     // Another program can still have the port at another address.
     assert!(TcpListener::bind(("127.0.0.2", number)).await.is_ok() || cfg!(target_os = "macos"));
+}
+
+#[tokio::test]
+async fn datagrams_find_their_way_back_to_each_client() {
+    let mut bench = Bench::new(Scope::All).await;
+    let number = free();
+    let udp = Port {
+        protocol: Protocol::Udp,
+        ..port("127.0.0.1", number)
+    };
+    // The number is TCP's too.
+    let tcp = port("127.0.0.1", number);
+    for wanted in [udp, tcp] {
+        assert_eq!(bench.asks(Wanted::Expose(wanted)).await, PublishReply::Done);
+    }
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        client.connect(("127.0.0.1", number)).await.unwrap();
+        clients.push(client);
+    }
+    let mut buffer = vec![0; 65_536];
+    for (text, turned) in [(&b"ab"[..], &b"ba"[..]), (b"", b"")] {
+        for client in &clients {
+            client.send(text).await.unwrap();
+        }
+        for client in &clients {
+            let length = soon(client.recv(&mut buffer)).await.unwrap();
+            assert_eq!(&buffer[..length], turned);
+        }
+    }
+    // One after the other: a system keeps few large ones.
+    let large = vec![b'x'; 60_000];
+    for client in &clients {
+        client.send(&large).await.unwrap();
+        let length = soon(client.recv(&mut buffer)).await.unwrap();
+        assert!(buffer[..length] == large, "{length} bytes");
+    }
+    let holder = bench.asks(Wanted::Unexpose(udp)).await;
+    assert_eq!(holder, PublishReply::Done);
+    assert!(UdpSocket::bind(("127.0.0.1", number)).await.is_ok());
+    soon(async {
+        while bench.guest.statistics().streams > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_silent_is_forgotten_and_too_many_are_not_served() {
+    let mut bench = Bench::new(Scope::All).await;
+    let number = free();
+    let udp = Port {
+        protocol: Protocol::Udp,
+        ..port("127.0.0.1", number)
+    };
+    assert_eq!(bench.asks(Wanted::Expose(udp)).await, PublishReply::Done);
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut buffer = [0; 16];
+    client.send_to(b"ab", ("127.0.0.1", number)).await.unwrap();
+    client.recv(&mut buffer).await.unwrap();
+    assert_eq!(bench.guest.statistics().streams, 1);
+    let begun = tokio::time::Instant::now();
+    while bench.guest.statistics().streams > 0 {
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_millis(100)).await;
+        assert!(begun.elapsed() < deadlines::UDP_IDLE.limit * 2);
+    }
+    assert!(begun.elapsed() >= deadlines::UDP_IDLE.limit);
 }

@@ -1,7 +1,7 @@
 //! Ports that containers publish, as a user on the host meets them.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -13,15 +13,19 @@ use crate::support::home::SOON;
 use crate::support::shared::{IMAGE, NAME};
 
 /// An echo at port 7, which knows the end of what it is sent, and files at port 80, one of them large.
-const SERVER: &str = "mkdir /w; echo a word >/w/word; dd if=/dev/zero of=/w/large bs=1M count=16 2>/dev/null; \
+const SERVER: &str = "mkdir /w; echo a word >/w/word; dd if=/dev/zero of=/w/large bs=1M count=4 2>/dev/null; \
                       nc -ll -p 7 -e cat & exec httpd -f -p 80 -h /w";
-const LARGE: usize = 16 << 20;
+const LARGE: usize = 4 << 20;
 
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = each("ports_are_the_hosts_while_their_container_runs", published);
     trials.extend(each(
         "ports_that_cannot_be_had_fail_the_run_and_leave_nothing",
         refused,
+    ));
+    trials.push(rootless(
+        "ports_of_the_configuration_lead_to_the_guest",
+        configured,
     ));
     trials.push(rootless(
         "ports_serve_two_hundred_clients_and_a_slow_one",
@@ -75,7 +79,12 @@ fn run_server(engine: &Engine<'_>, name: &str, ports: &[&str]) {
 fn published(engine: &Engine<'_>) {
     let (all, one) = (free_port(), free_port());
     let ports = [format!("{all}:7"), format!("127.0.0.1:{one}:80")];
-    run_server(engine, "published", &["-p", &ports[0], "-p", &ports[1]]);
+    let udp = format!("{all}:9/udp");
+    run_server(
+        engine,
+        "published",
+        &["-p", &ports[0], "-p", &ports[1], "-p", &udp],
+    );
     // Open since the command returned, whatever the server is doing.
     let v4 = format!("127.0.0.1:{all}");
     assert!(connect(&v4).is_ok());
@@ -95,18 +104,34 @@ fn published(engine: &Engine<'_>) {
     let ended = ended(
         engine
             .docker()
-            .args(["run", "--rm", "-p", &clash, IMAGE, "true"]),
+            .args(["run", "--detach", "-p", &clash, IMAGE, "true"]),
     );
     assert!(!ended.status.success());
-    for words in [
-        "address already in use",
-        "can be bound once, for all addresses",
-    ] {
+    // Root's engine binds in the guest before it asks for the host's port, and says this much itself.
+    let mut words = vec!["address already in use"];
+    if !engine.rootful {
+        words.push("can be bound once, for all addresses");
+    }
+    for words in words {
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
     answers(&local, b"GET /word HTTP/1.0\r\n\r\n", b"a word\n");
 
+    let format = "{{.Protocol}} {{.Address}} {{.Port}} {{.GuestPort}} {{.Owner}} {{.State}}";
+    let list = || {
+        let list = ["port", "list", "--format", format, NAME];
+        engine.home.machine(&list, SOON).succeeded()
+    };
+    let listed = list();
+    for line in [
+        format!("tcp 0.0.0.0 {all} {all} container open\n"),
+        format!("udp 0.0.0.0 {all} {all} container open\n"),
+        format!("tcp 127.0.0.1 {one} {one} container open\n"),
+    ] {
+        assert!(listed.contains(&line), "{line}: {listed}");
+    }
     engine.podman_says(&["rm", "--force", "--time", "0", "published"]);
+    assert_eq!(list(), "");
     for address in [v4, v6, local] {
         assert!(is_closed(&address), "{address} is open still");
     }
@@ -121,12 +146,11 @@ fn refused(engine: &Engine<'_>) {
     // The middle of a range is somebody else's.
     let (first, holder) = range_with_a_hole();
     let range = format!("{first}-{}:1-3", first + 2);
-    let run = [
-        "run", "--rm", "--name", "refused", "-p", &range, IMAGE, "true",
-    ];
-    for mut client in [engine.podman(), engine.docker()] {
+    // Docker's client attaches before it starts, and shows nothing of an answer to that.
+    let run = ["run", "--detach", "-p", &range, IMAGE, "true"];
+    for (mut client, code) in [(engine.podman(), 126), (engine.docker(), 125)] {
         let ended = ended(client.args(run));
-        assert!(!ended.status.success());
+        assert_eq!(ended.status.code(), Some(code), "{}", ended.stderr);
         let words = format!(
             "address already in use by `e2e` (process {})",
             std::process::id()
@@ -137,19 +161,13 @@ fn refused(engine: &Engine<'_>) {
         }
     }
     drop(holder);
-    let absent = "192.0.2.77:5000:80";
-    let error = ended(
-        engine
-            .podman()
-            .args(["run", "--rm", "-p", absent, IMAGE, "true"]),
-    )
-    .failed();
+    let error = refusal(engine, "192.0.2.77:5000:80");
     assert!(
         error.contains("this host does not have the address 192.0.2.77"),
         "{error}"
     );
     // What failed is forgotten, and the same can be had now.
-    engine.podman_says(&run);
+    engine.podman_says(&["run", "--rm", "-p", &range, IMAGE, "true"]);
     for port in first..first + 3 {
         assert!(is_closed(&format!("127.0.0.1:{port}")), "{port} stays open");
     }
@@ -157,6 +175,17 @@ fn refused(engine: &Engine<'_>) {
     if engine.rootful {
         low_port(engine);
     }
+}
+
+/// What `podman run` says of a port that cannot be had.
+fn refusal(engine: &Engine<'_>, port: &str) -> String {
+    let ended = ended(
+        engine
+            .podman()
+            .args(["run", "--detach", "-p", port, IMAGE, "true"]),
+    );
+    assert_eq!(ended.status.code(), Some(126), "{}", ended.stderr);
+    ended.stderr
 }
 
 /// What the guest's own service lists.
@@ -201,6 +230,61 @@ fn range_with_a_hole() -> (u16, TcpListener) {
             return (middle - 1, holder);
         }
     }
+}
+
+/// A server of the guest that sends datagrams back, and one of TCP.
+fn configured(engine: &Engine<'_>) {
+    as_root(
+        engine,
+        "systemd-run --quiet --unit e2e-udp socat UDP-RECVFROM:4007,fork EXEC:cat\n\
+         systemd-run --quiet --unit e2e-tcp socat TCP6-LISTEN:4008,bind=[::1],fork,reuseaddr EXEC:cat",
+    );
+    let machine = |words: &[&str]| engine.home.machine(&[&["port"], words].concat(), SOON);
+    let (udp, tcp) = (free_port(), free_port());
+    let (udp_port, tcp_port) = (format!("127.0.0.1:{udp}:4007/udp"), format!("{tcp}:4008"));
+    for port in [&udp_port, &tcp_port] {
+        machine(&["add", port, NAME]).succeeded();
+    }
+    answers(
+        &format!("127.0.0.1:{tcp}"),
+        b"of IPv6 inside",
+        b"of IPv6 inside",
+    );
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    socket.connect(("127.0.0.1", udp)).expect("an address");
+    let pause = Duration::from_millis(500);
+    socket.set_read_timeout(Some(pause)).expect("a time");
+    let mut answer = [0; 16];
+    eventually("a datagram comes back", SOON, || {
+        // It may be lost while the server begins.
+        socket.send(b"datagram").ok()?;
+        let length = socket.recv(&mut answer).ok()?;
+        (&answer[..length] == b"datagram").then_some(())
+    });
+
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = holder.local_addr().expect("it is bound").port();
+    let error = machine(&["add", &format!("127.0.0.1:{taken}:22"), NAME]).failed();
+    assert!(error.contains("address already in use by `e2e`"), "{error}");
+    let listed = machine(&["list", NAME]).succeeded();
+    assert!(
+        !listed.contains(&taken.to_string()),
+        "it is not kept: {listed}"
+    );
+    assert_eq!(listed.matches("configured  open").count(), 2, "{listed}");
+    // A container cannot have it either.
+    let error = refusal(engine, &format!("{tcp}:1"));
+    assert!(
+        error.contains("address already in use by `machine port`"),
+        "{error}"
+    );
+
+    for port in [&udp_port, &tcp_port] {
+        machine(&["rm", port, NAME]).succeeded();
+    }
+    assert!(is_closed(&format!("127.0.0.1:{tcp}")));
+    assert_eq!(machine(&["list", "--noheading", NAME]).succeeded(), "");
+    as_root(engine, "systemctl stop e2e-udp e2e-tcp");
 }
 
 fn many(engine: &Engine<'_>) {

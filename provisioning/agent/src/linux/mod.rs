@@ -2,7 +2,7 @@
 //!
 //! * [`arguments`], [`parameters`], [`paths`]: what this boot is about, and where things lie in the guest.
 //! * [`carrier`], [`port`]: the byte streams to the host, each opened again after every session.
-//! * [`session`]: one link from its hello to its end; [`targets`] and [`control`] serve its streams.
+//! * [`session`]: one link from its hello to its end; [`targets`], [`control`] and [`datagrams`] serve its streams.
 //! * [`events`]: what the host has been, or will be, told about the guest; [`observe`] finds it out with [`watch`],
 //!   [`engine`], [`systemd`].
 //! * [`exec`]: programs that the host has run in the guest.
@@ -18,6 +18,7 @@ mod arguments;
 mod carrier;
 mod clock;
 mod control;
+mod datagrams;
 mod docker;
 mod engine;
 mod events;

@@ -6,6 +6,8 @@ use machine_protocol::message::Engine;
 
 /// Not in the directory of our own, which is root's alone.
 const MACHINE_MARKER: &str = "run/podman-machine";
+/// The same as the guest's own programs see it.
+pub(super) const MACHINE_MARKER_TARGET: &str = "/run/podman-machine";
 
 /// All paths that the agent touches.
 #[derive(Debug)]
@@ -76,11 +78,6 @@ impl Paths {
     /// The file by which engines know that ports can be published.
     pub(super) fn machine_marker(&self) -> PathBuf {
         self.root.join(MACHINE_MARKER)
-    }
-
-    /// The same as the guest's own programs see it.
-    pub(super) fn machine_marker_target(&self) -> PathBuf {
-        Path::new("/").join(MACHINE_MARKER)
     }
 
     /// Where root's engine keeps what the user made.

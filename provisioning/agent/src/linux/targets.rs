@@ -14,7 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::log::log_error;
 use super::session::Guest;
-use super::{control, exec};
+use super::{control, datagrams, exec};
 
 /// Serves one stream to its end.
 pub(super) async fn serve(incoming: Incoming, link: Link, guest: Rc<Guest>) {
@@ -63,7 +63,10 @@ async fn relay(incoming: Incoming, socket: &Path) {
 /// Published ports are bound on all of the guest's addresses by engines, and by other servers on one of the two.
 async fn relay_port(incoming: Incoming, protocol: Protocol, port: u16) {
     if protocol == Protocol::Udp {
-        return incoming.refuse_with(ResetCode::UnknownTarget, "No datagrams yet");
+        return match datagrams::connect(port).await {
+            Ok(socket) => datagrams::relay(socket, incoming.accept()).await,
+            Err(error) => incoming.refuse_with(ResetCode::Unreachable, &error.to_string()),
+        };
     }
     let addresses = [
         SocketAddr::from((Ipv4Addr::LOCALHOST, port)),

@@ -377,6 +377,40 @@ async fn a_port_of_the_guest_is_reached_at_either_loopback() {
 }
 
 #[tokio::test]
+async fn datagrams_of_a_stream_are_one_clients() {
+    let guest = stub();
+    let _agent = guest.start();
+    let host = guest.host().await;
+    let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::Port {
+        protocol: Protocol::Udp,
+        port: server.local_addr().unwrap().port(),
+    };
+    let (mut from, mut to) = host.link.open(&target).unwrap().into_split();
+    let mut buffer = [0; 16];
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        to.write_all(b"\x02\x00hi").await.unwrap();
+        let (length, client) = soon(server.recv_from(&mut buffer)).await.unwrap();
+        assert_eq!(&buffer[..length], b"hi");
+        clients.push(client);
+    }
+    assert_eq!(clients[0], clients[1]);
+    server.send_to(b"yes", clients[0]).await.unwrap();
+    assert_eq!(
+        soon(from.read()).await.unwrap().unwrap(),
+        &b"\x03\x00yes"[..]
+    );
+    drop(server);
+    // Nobody listens any more, which is a datagram lost and no end.
+    for _ in 0..3 {
+        to.write_all(b"\x01\x00x").await.unwrap();
+    }
+    to.finish();
+    assert_eq!(soon(from.read()).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_guest_without_the_programs_has_no_marker_and_says_so() {
     let guest = StubGuest::new(false);
     guest.program("systemctl", "test \"$1\" = list-units || echo running");

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use crate::linux::facts::files;
 use crate::linux::facts::program;
 use crate::linux::log::{chain, log_error};
-use crate::linux::paths::Paths;
+use crate::linux::paths::{MACHINE_MARKER_TARGET, Paths};
 
 /// What Podman has compiled in.
 const NAME: &str = "gateway.containers.internal";
@@ -33,7 +33,7 @@ const MARKER_LINKS: [&str; 2] = ["etc/podman-machine", "etc/containers/podman-ma
 /// Above the ports that Linux hands out (32768 to 60999), where few publish one. The first free is taken.
 const PORTS: std::ops::RangeInclusive<u16> = 64_300..=64_399;
 /// For a program, on an emulated processor in the middle of a boot.
-const PROGRAM: Duration = Duration::from_secs(60);
+const PROGRAM: Duration = Duration::from_mins(1);
 
 type Problem = String;
 
@@ -98,7 +98,7 @@ fn mark(paths: &Paths) -> io::Result<()> {
         if let Some(directory) = place.parent() {
             fs_err::create_dir_all(directory)?;
         }
-        files::link(&place, &paths.machine_marker_target())?;
+        files::link(&place, Path::new(MACHINE_MARKER_TARGET))?;
     }
     files::write(&marker, MARKER.as_bytes()).map(drop)
 }
