@@ -22,7 +22,7 @@ impl Shares {
     /// Lets the programs live on.
     pub(super) fn release(self) -> impl Iterator<Item = Released> {
         let helpers = self.helpers.into_iter();
-        helpers.map(|(helper, target)| helper.release(HelperRole::Share(target)))
+        helpers.filter_map(|(helper, target)| helper.release(HelperRole::Share(target)))
     }
 }
 

@@ -96,7 +96,7 @@ async fn start(program: &Path, share: &SharePlan, way: &Way) -> io::Result<(Help
         command.arg("--readonly");
     }
     platform::inherit(&mut command, vec![listener])?;
-    let helper = Helper::start(command, &share.log)?;
+    let mut helper = Helper::start(command, &share.log)?;
     let greeted = async {
         let stream = platform::connect(&share.socket).await?;
         // Nobody else is to come.
