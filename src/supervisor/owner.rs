@@ -74,6 +74,8 @@ pub(super) struct Owner {
     console: Option<ConsoleWatch>,
     start_by: Instant,
     last_refusal: Option<String>,
+    /// Folders of the host that the guest lacks, by their places in it.
+    lost_shares: Vec<String>,
     exiting: bool,
 }
 
@@ -110,6 +112,7 @@ impl Owner {
             console: None,
             start_by: plan.start_by,
             last_refusal: None,
+            lost_shares: Vec::new(),
             exiting: false,
         }
     }
@@ -279,6 +282,16 @@ impl Owner {
         None
     }
 
+    /// Frees those in the guest who wait for a folder whose program has ended. Without a link they are freed when there
+    /// is one.
+    fn give_up(&self, target: &str) {
+        if let Some(link) = &self.link {
+            link.tell(AgentRequest::ShareLost {
+                target: target.to_owned(),
+            });
+        }
+    }
+
     fn set_clock(&self) {
         let Some(link) = &self.link else { return };
         let (agent, own) = (link.asker(), self.own.clone());
@@ -311,7 +324,9 @@ impl Owner {
                 self.audience.announce(Event::Warning { message });
                 None
             }
-            VmEvent::ShareLost(reason) => {
+            VmEvent::ShareLost { target, reason } => {
+                self.give_up(&target);
+                self.lost_shares.push(target);
                 if self.life.is_starting() {
                     // Whoever waits for the start is told now; later it is why the machine is degraded.
                     self.audience.announce(Event::Warning {
@@ -348,6 +363,9 @@ impl Owner {
                 self.last_refusal = None;
                 self.set_clock();
                 if let Some(link) = &self.link {
+                    for target in self.lost_shares.clone() {
+                        link.tell(AgentRequest::ShareLost { target });
+                    }
                     // The guest may have been told of another mode than that of now.
                     link.tell(AgentRequest::SetMode {
                         rootful: self.config.rootful,

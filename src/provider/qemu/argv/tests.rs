@@ -22,6 +22,7 @@ fn plan() -> LaunchPlan {
         shares: Vec::new(),
         guest_ids: GuestIds {
             user: 1000,
+            group: 1000,
             sub_ids: IdRange {
                 first: 100_000,
                 count: 1_000_000,
