@@ -3,7 +3,7 @@
 //! What is asked for and cannot be had is an error, before anything is made. What nobody asked for, podman's defaults, is
 //! left out with a word about it: a host whose user has no home is no reason to have no machine.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -70,7 +70,7 @@ pub fn settle(
 ) -> Result<Settled, VolumesError> {
     let mut settled = Settled::default();
     for text in texts {
-        let text = containers::expand(text, |name| env(name).map(to_text));
+        let text = containers::expand(text, |name| env(name).map(|value| to_text(&value)));
         if text.is_empty() {
             continue;
         }
@@ -90,7 +90,7 @@ pub fn settle(
     Ok(settled)
 }
 
-fn to_text(value: OsString) -> String {
+fn to_text(value: &OsStr) -> String {
     value.to_string_lossy().into_owned()
 }
 

@@ -282,8 +282,8 @@ impl Owner {
         None
     }
 
-    /// Frees those in the guest who wait for a folder whose program has ended. Without a link they are freed when there
-    /// is one.
+    /// Lets nobody else in the guest come to wait for a folder whose program has ended. Without a link the guest hears
+    /// of it when there is one.
     fn give_up(&self, target: &str) {
         if let Some(link) = &self.link {
             link.tell(AgentRequest::ShareLost {

@@ -52,14 +52,19 @@ pub(super) fn of(config: &MachineConfig, files: &MachineFiles) -> Vec<RunShare> 
 
 fn look(source: &Path) -> io::Result<()> {
     let not_a_folder = || io::Error::new(io::ErrorKind::NotADirectory, "it is no folder");
-    if !fs::metadata(source).map_err(plain)?.is_dir() {
+    if !fs::metadata(source)
+        .map_err(|error| plain(&error))?
+        .is_dir()
+    {
         return Err(not_a_folder());
     }
-    fs::read_dir(source).map_err(plain).map(drop)
+    fs::read_dir(source)
+        .map_err(|error| plain(&error))
+        .map(drop)
 }
 
 /// Without the path, which is named already.
-fn plain(error: io::Error) -> io::Error {
+fn plain(error: &io::Error) -> io::Error {
     error.kind().into()
 }
 

@@ -21,6 +21,7 @@ mod clock;
 mod commands;
 mod exec;
 mod facts;
+mod folders;
 mod images;
 mod life;
 mod same_as_podman;
@@ -103,5 +104,6 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(life::trials());
     trials.extend(commands::own_trials());
     trials.extend(facts::trials());
+    trials.extend(folders::trials());
     trials
 }

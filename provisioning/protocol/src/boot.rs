@@ -63,7 +63,7 @@ pub struct Share {
     pub target: String,
     /// Whether the guest can change nothing in it.
     pub read_only: bool,
-    /// What SELinux is to take its files for.
+    /// What `SELinux` is to take its files for.
     pub context: String,
     /// Why the host does not share it after all; its place is then made unusable.
     #[serde(default)]

@@ -145,7 +145,7 @@ pub enum AgentRequest {
         /// Its name in the hello.
         carrier: String,
     },
-    /// Let nobody wait for a folder of the host, whose program there has ended.
+    /// Let nobody come to wait for a folder of the host, whose program there has ended.
     ShareLost {
         /// Its place in the guest.
         target: String,

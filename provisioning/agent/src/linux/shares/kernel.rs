@@ -7,9 +7,6 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 use super::mounts::Call;
 
-/// Where FUSE's file systems are controlled, each by its device's minor number (the kernel's `fuse.rst`).
-const FUSE_CONTROL: &str = "/sys/fs/fuse/connections";
-
 /// The kernel's part.
 pub(super) trait Kernel: Send + Sync + 'static {
     /// What is mounted, as in `/proc/self/mountinfo`.
@@ -18,8 +15,6 @@ pub(super) trait Kernel: Send + Sync + 'static {
     fn mount(&self, call: &Call, place: &Path) -> io::Result<()>;
     /// Lets nobody write there from now on.
     fn make_read_only(&self, place: &Path) -> io::Result<()>;
-    /// Ends all waiting for the FUSE file system whose device has this minor number.
-    fn abort(&self, minor: u32) -> io::Result<()>;
     /// Takes away what is mounted last there, at once.
     fn unmount(&self, place: &Path) -> io::Result<()>;
 }
@@ -49,16 +44,6 @@ impl Kernel for Linux {
             super::mounts::PLAIN | MountFlags::RDONLY,
             c"",
         )?)
-    }
-
-    fn abort(&self, minor: u32) -> io::Result<()> {
-        let control = Path::new(FUSE_CONTROL);
-        let connection = control.join(minor.to_string());
-        if !connection.is_dir() {
-            // systemd mounts it only where something asks for it.
-            mount("fusectl", control, "fusectl", super::mounts::PLAIN, c"")?;
-        }
-        fs_err::write(connection.join("abort"), "1")
     }
 
     fn unmount(&self, place: &Path) -> io::Result<()> {

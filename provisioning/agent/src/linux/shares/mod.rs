@@ -64,8 +64,9 @@ pub(super) async fn apply(guest: &Rc<Guest>) -> bool {
     may_succeed
 }
 
-/// Gives up a folder whose program on the host has ended: who waits for it gets an error, and its place is made unusable.
-/// The host knows why, so it is not told.
+/// Gives up a folder whose program on the host has ended: nobody else comes to wait for it. The kernel neither frees those
+/// who wait already nor lets go of a virtio-fs without its device's answer, so the folder stays below the note. The host
+/// knows why, so it is not told.
 pub(super) async fn lose(guest: &Guest, target: String) {
     let mut lost = guest.lost_shares.lock().await;
     let known = guest.boot.shares.iter().any(|share| share.target == target);
@@ -89,10 +90,6 @@ fn give_up(kernel: &impl Kernel, root: &Path, target: &str) -> std::io::Result<(
         (Some(above), Some(name)) => fs_err::canonicalize(above)?.join(name),
         _ => place,
     };
-    if let Some(there) = topmost(kernel, &place)?.filter(|there| there.source != MISSING) {
-        kernel.abort(there.minor)?;
-        kernel.unmount(&place)?;
-    }
     block(
         kernel,
         root,

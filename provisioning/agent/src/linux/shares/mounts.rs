@@ -83,8 +83,6 @@ pub(super) fn has_selinux(root: &Path) -> bool {
 pub(super) struct Mounted {
     /// What it comes from: a device, or a tag.
     pub(super) source: String,
-    /// The minor number of its device.
-    pub(super) minor: u32,
 }
 
 /// What was mounted last at this very place, from the text of `/proc/self/mountinfo` (`proc_pid_mountinfo(5)`).
@@ -93,25 +91,17 @@ pub(super) fn topmost(mountinfo: &[u8], place: &Path) -> Option<Mounted> {
     let mut found = None;
     for line in lines {
         let mut fields = line.split(|byte| *byte == b' ');
-        // Number and parent come first, and before the place the root.
-        let device = fields.nth(2).unwrap_or_default();
-        if fields.nth(1).map(unescape).as_deref() != Some(place) {
+        // Number, parent, device and root come first.
+        if fields.nth(4).map(unescape).as_deref() != Some(place) {
             continue;
         }
         // After the dash: kind and source.
         let source = fields.skip_while(|field| *field != b"-").nth(2);
         found = source.map(|source| Mounted {
             source: unescape(source).to_string_lossy().into_owned(),
-            minor: minor(device).unwrap_or_default(),
         });
     }
     found
-}
-
-/// `MAJOR:MINOR`.
-fn minor(device: &[u8]) -> Option<u32> {
-    let (_, minor) = str::from_utf8(device).ok()?.split_once(':')?;
-    minor.parse().ok()
 }
 
 /// Blanks and the like are written as `\040`.
@@ -183,7 +173,6 @@ mod tests {
         assert_eq!(at("/").as_deref(), Some("/dev/vda1"));
         assert_eq!(at("/a/"), at("/a"));
         assert_eq!(at("/b"), None);
-        assert_eq!(topmost(text, Path::new("/a")).unwrap().minor, 42);
     }
 
     #[test]
