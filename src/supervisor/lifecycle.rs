@@ -449,6 +449,10 @@ impl Lifecycle {
             self.enter(Phase::Link, actions);
         }
         if self.state == State::Stopping(Rung::Agent) {
+            if !self.lost_shares.is_empty() {
+                // The guest's processes have ended; what is left of it waits for the folder and never ends by itself.
+                self.climb(Rung::PowerButton, actions);
+            }
             // Asking the agent is pointless now, unless the guest is just going down: the rung's time decides.
             return;
         }

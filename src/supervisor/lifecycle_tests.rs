@@ -417,4 +417,18 @@ fn a_lost_folder_degrades_until_the_end() {
     assert_eq!(life.state(), &State::Running(Some("a; c; b".to_owned())));
     life.handle(health(Part::Shares, None));
     assert_eq!(life.state(), &State::Running(Some("a; c".to_owned())));
+
+    // The end of its processes is as far as such a guest gets by itself.
+    life.handle(Input::Stop {
+        id: 1,
+        force: false,
+    });
+    assert_eq!(life.state(), &State::Stopping(Rung::Agent));
+    let actions = life.handle(Input::LinkDown {
+        reason: "x".to_owned(),
+    });
+    assert!(
+        actions.contains(&Action::Climb(Rung::PowerButton)),
+        "{actions:?}"
+    );
 }

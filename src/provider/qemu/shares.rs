@@ -104,10 +104,10 @@ fn by_programs(
             }
             Err(error) => tell(
                 events,
-                VmEvent::ShareLost(format!(
-                    "`{}` cannot be shared: {error}",
-                    share.source.display()
-                )),
+                VmEvent::ShareLost {
+                    reason: format!("`{}` cannot be shared: {error}", share.source.display()),
+                    target: share.target.clone(),
+                },
             ),
         }
     }

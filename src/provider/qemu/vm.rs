@@ -193,9 +193,12 @@ fn loss(role: &HelperRole) -> VmEvent {
              vsock again after its next start"
                 .to_owned(),
         ),
-        HelperRole::Share(target) => VmEvent::ShareLost(format!(
-            "the program that shares `{target}` has ended; the machine has the folder again after its next start"
-        )),
+        HelperRole::Share(target) => VmEvent::ShareLost {
+            reason: format!(
+                "the program that shares `{target}` has ended; the machine has the folder again after its next start"
+            ),
+            target: target.clone(),
+        },
     }
 }
 

@@ -1,0 +1,140 @@
+//! Folders of the host in containers: what a guide does with `-v`, and what databases do.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::Trial;
+
+use super::{Engine, each, ended, rootless};
+use crate::support::shared::{self, IMAGE};
+
+pub(super) fn trials() -> Vec<Trial> {
+    let mut trials = each("folders_are_used_by_both_sides", both_sides);
+    trials.extend(each("folders_are_given_away_by_databases", given_away));
+    trials.push(rootless("folders_with_keep_id_and_u", kept_ids));
+    trials
+}
+
+/// A directory of the folder that is the same on both sides.
+fn folder(engine: &Engine<'_>, name: &str) -> PathBuf {
+    let kind = if engine.rootful { "root" } else { "user" };
+    let directory = shared::folder(engine.home).join(format!("{name} {kind}"));
+    fs_err::create_dir_all(&directory).expect("a directory can be made");
+    directory
+}
+
+/// What a container with this folder as `/f` prints.
+fn run(engine: &Engine<'_>, folder: &Path, options: &str, more: &[&str], script: &str) -> String {
+    let volume = format!("{}:/f{options}", folder.display());
+    let mut arguments = vec!["run", "--rm", "--network", "none", "--volume", &volume];
+    arguments.extend(more);
+    arguments.extend([IMAGE, "sh", "-c", script]);
+    engine.podman_says(&arguments)
+}
+
+fn text(path: &Path) -> String {
+    fs_err::read_to_string(path).expect("it is there")
+}
+
+fn both_sides(engine: &Engine<'_>) {
+    let own = fs_err::metadata(shared::folder(engine.home)).expect("it is there");
+    let here = folder(engine, "both");
+    fs_err::write(here.join("from ä host"), "host\n").expect("a file can be written");
+    // A program is mapped, so that one runs from the folder is a test of mmap as well.
+    let script = "set -e; cd /f
+        cat 'from ä host'; echo container >'from container'; chmod 750 'from container'
+        ln -s 'from ä host' link; cat link; mkdir -p a/b; mv 'from container' a/b/moved
+        cp /bin/busybox .; ./busybox echo mapped
+        exec 9>lock; flock -n 9; flock -n lock true || echo locked; exec 9>&-; flock -n lock echo free
+        inotifyd - /f/a:n >events & watcher=$!; sleep 1; : >a/new
+        for try in 1 2 3 4 5 6 7 8 9; do [ -s events ] || sleep 1; done; kill $watcher; cat events
+        mkdir many; for i in $(seq 1000); do echo $i >many/$i; done; ls many | wc -l";
+    let said = run(engine, &here, ":Z", &[], script);
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        [
+            "host",
+            "host",
+            "mapped",
+            "locked",
+            "free",
+            "n\t/f/a\tnew",
+            "1000"
+        ]
+    );
+    let moved = here.join("a/b/moved");
+    assert_eq!(text(&moved), "container\n");
+    let metadata = fs_err::metadata(&moved).expect("it is there");
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o750);
+    assert_eq!((metadata.uid(), metadata.gid()), (own.uid(), own.gid()));
+    let link = fs_err::read_link(here.join("link")).expect("it is a link");
+    assert_eq!(link, Path::new("from ä host"));
+    assert_eq!(text(&here.join("many/1000")), "1000\n");
+    fs_err::remove_dir_all(&here).expect("all of it belongs to the user");
+
+    // What may not be written is not, by root neither; docker has the same.
+    let read_only = shared::read_only_target();
+    let volume = format!("{read_only}:/f");
+    let script = "cat /f/file; echo x 2>/dev/null >/f/new || echo refused";
+    let options = [
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--volume",
+        &volume,
+        IMAGE,
+        "sh",
+        "-c",
+        script,
+    ];
+    assert_eq!(engine.docker_says(&options), "kept\nrefused");
+    let missing = format!("{}/not there:/f", shared::folder(engine.home).display());
+    let ended = ended(
+        engine
+            .podman()
+            .args(["run", "--rm", "--volume", &missing, IMAGE, "true"]),
+    );
+    assert!(ended.stderr.contains("not there"), "{}", ended.stderr);
+}
+
+/// As the entry points of `PostgreSQL` and `MySQL` do: give a directory to a user, and go on as that user.
+fn given_away(engine: &Engine<'_>) {
+    let here = folder(engine, "database");
+    let script = "set -e; mkdir /f/data; chown -R 999:999 /f/data; chmod 700 /f/data
+        setuidgid 999 sh -c 'echo row >/f/data/table; mkdir /f/data/base; stat -c %u:%g:%a /f/data /f/data/table'
+        chown 0:0 /f; chown 65534:65534 /f/data/base; stat -c %u /f/data/base";
+    let said = run(engine, &here, "", &[], script);
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        ["999:999:700", "999:999:644", "65534"]
+    );
+    let own = fs_err::metadata(&here).expect("it is there").uid();
+    let data = fs_err::metadata(here.join("data")).expect("it is there");
+    assert_ne!(data.uid(), own, "the host has owners of its own for them");
+    // The next container finds its data, and only its user may read them.
+    let script = "setuidgid 999 cat /f/data/table; setuidgid 33 cat /f/data/table 2>/dev/null || echo private; rm -r /f/data";
+    assert_eq!(run(engine, &here, "", &[], script), "row\nprivate");
+}
+
+fn kept_ids(engine: &Engine<'_>) {
+    let here = folder(engine, "ids");
+    let own = fs_err::metadata(&here).expect("it is there").uid();
+    let said = run(
+        engine,
+        &here,
+        "",
+        &["--userns=keep-id"],
+        "id -u; touch /f/kept",
+    );
+    assert_eq!(said, own.to_string());
+    let kept = fs_err::metadata(here.join("kept")).expect("it is there");
+    assert_eq!(kept.uid(), own);
+    let given = here.join("given");
+    fs_err::create_dir(&given).expect("a directory can be made");
+    let script = "touch /f/file; stat -c %u /f /f/file";
+    let said = run(engine, &given, ":U", &["--user", "33"], script);
+    assert_eq!(said, "33\n33");
+    assert_ne!(fs_err::metadata(&given).expect("it is there").uid(), own);
+    run(engine, &here, "", &[], "rm -r /f/given");
+}
