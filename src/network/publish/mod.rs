@@ -127,6 +127,8 @@ pub struct Publisher {
     neighbours: Arc<dyn Neighbours>,
     tell: Tell,
     reading: AtomicUsize,
+    /// Held by the request that is carried out.
+    turn: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -155,6 +157,7 @@ impl Publisher {
             neighbours: config.neighbours,
             tell: Box::new(tell),
             reading: AtomicUsize::new(0),
+            turn: Mutex::new(()),
             state: Mutex::new(State {
                 table: Table::new(config.scope),
                 listening: BTreeMap::new(),
@@ -200,17 +203,15 @@ impl Publisher {
     }
 
     async fn carry_out(&self, request: PublishRequest) -> PublishReply {
-        let failed = |reason: &str| PublishReply::Failed {
-            reason: reason.to_owned(),
-        };
-        {
+        // One at a time, or one that is late could be half done when the next is.
+        let _turn = self.turn.lock().await;
+        let is_news = {
             let mut state = self.state.lock().await;
-            if state.closed {
-                return failed(STOPPING);
-            }
-            if !state.table.is_news(&request.boot, request.number) {
-                return failed("the request is out of date");
-            }
+            state.table.is_news(&request.boot, request.number)
+        };
+        if !is_news {
+            let reason = "the request is out of date".to_owned();
+            return PublishReply::Failed { reason };
         }
         match request.wanted {
             Wanted::Expose(port) => match self.open(port, Owner::Container).await {

@@ -264,6 +264,21 @@ async fn a_sync_closes_what_is_gone_and_opens_what_is_missing() {
 }
 
 #[tokio::test]
+async fn a_port_that_was_closed_is_free_at_once() {
+    let bench = Bench::new(Scope::All).await;
+    let wanted = port("127.0.0.1", free());
+    for _ in 0..3 {
+        // Without a turn of anybody else in between.
+        bench
+            .publisher
+            .open(wanted, Owner::Container)
+            .await
+            .unwrap();
+        bench.publisher.close_port(&wanted, Owner::Container).await;
+    }
+}
+
+#[tokio::test]
 async fn what_comes_late_changes_nothing() {
     let mut bench = Bench::new(Scope::All).await;
     let wanted = port("127.0.0.1", free());
