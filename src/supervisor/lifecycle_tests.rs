@@ -418,17 +418,13 @@ fn a_lost_folder_degrades_until_the_end() {
     life.handle(health(Part::Shares, None));
     assert_eq!(life.state(), &State::Running(Some("a; c".to_owned())));
 
-    // The end of its processes is as far as such a guest gets by itself.
+    // Such a guest cannot power off, and is not asked again.
     life.handle(Input::Stop {
         id: 1,
         force: false,
     });
     assert_eq!(life.state(), &State::Stopping(Rung::Agent));
-    let actions = life.handle(Input::LinkDown {
-        reason: "x".to_owned(),
-    });
-    assert!(
-        actions.contains(&Action::Climb(Rung::PowerButton)),
-        "{actions:?}"
-    );
+    assert!(life.lacks_shares());
+    let actions = life.handle(Input::RungExpired);
+    assert_eq!(actions, [Action::Climb(Rung::Quit)]);
 }

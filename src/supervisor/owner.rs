@@ -630,6 +630,7 @@ impl Owner {
     async fn climb(&mut self, rung: Rung) {
         let Some(vm) = &self.vm else { return };
         let deadline: &Deadline = match rung {
+            Rung::Agent if self.life.lacks_shares() => &deadlines::HELD_POWER_OFF,
             Rung::Agent => &deadlines::AGENT_POWER_OFF,
             Rung::PowerButton => &deadlines::ACPI_POWER_DOWN,
             Rung::Quit => &deadlines::QUIT,

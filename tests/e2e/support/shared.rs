@@ -14,8 +14,8 @@ pub(crate) const NAME: &str = "shared";
 pub(crate) const IMAGE: &str = "localhost/busybox:e2e";
 
 /// What of BusyBox is in [`IMAGE`].
-const APPLETS: &str = "cat chmod chown cp dd echo false flock grep head httpd id inotifyd kill ln ls mkdir mkfifo mv nc \
-                       nsenter ps rm seq setuidgid sh sha256sum sleep stat stty touch true wc wget";
+const APPLETS: &str = "cat chmod chown cp dd echo false grep head httpd id ln ls mkdir mkfifo mv nc nsenter ps rm seq sh \
+                        sha256sum sleep stat stty touch true wc wget";
 
 static SHARED: LazyLock<Mutex<Option<Shared>>> = LazyLock::new(|| Mutex::new(None));
 static WITH_VSOCK: LazyLock<Mutex<Option<Shared>>> = LazyLock::new(|| Mutex::new(None));

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::Trial;
 
 use super::{Engine, each, ended, rootless};
+use crate::support::home::BOOT;
 use crate::support::shared::{self, IMAGE};
 
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = each("folders_are_used_by_both_sides", both_sides);
     trials.extend(each("folders_are_given_away_by_databases", given_away));
     trials.push(rootless("folders_with_keep_id_and_u", kept_ids));
+    trials.push(rootless("folders_have_locks_and_watchers", watched));
     trials
 }
 
@@ -45,9 +47,6 @@ fn both_sides(engine: &Engine<'_>) {
         cat 'from ä host'; echo container >'from container'; chmod 750 'from container'
         ln -s 'from ä host' link; cat link; mkdir -p a/b; mv 'from container' a/b/moved
         cp /bin/busybox .; ./busybox echo mapped
-        exec 9>lock; flock -n 9; flock -n lock true || echo locked; exec 9>&-; flock -n lock echo free
-        inotifyd - /f/a:n >events & watcher=$!; sleep 1; : >a/new
-        for try in 1 2 3 4 5 6 7 8 9; do [ -s events ] || sleep 1; done; kill $watcher; cat events
         mkdir many; for i in $(seq 1000); do echo $i >many/$i; done; ls many | wc -l";
     let said = run(engine, &here, ":Z", &[], script);
     assert_eq!(
@@ -101,20 +100,52 @@ fn both_sides(engine: &Engine<'_>) {
 /// As the entry points of `PostgreSQL` and `MySQL` do: give a directory to a user, and go on as that user.
 fn given_away(engine: &Engine<'_>) {
     let here = folder(engine, "database");
-    let script = "set -e; mkdir /f/data; chown -R 999:999 /f/data; chmod 700 /f/data
-        setuidgid 999 sh -c 'echo row >/f/data/table; mkdir /f/data/base; stat -c %u:%g:%a /f/data /f/data/table'
-        chown 0:0 /f; chown 65534:65534 /f/data/base; stat -c %u /f/data/base";
+    let script =
+        "set -e; mkdir -p /f/data/base; chown -R 999:999 /f/data; chmod 700 /f/data; chown 0:0 /f
+        chown 65534:65534 /f/data/base; stat -c %u:%g:%a /f/data /f/data/base";
     let said = run(engine, &here, "", &[], script);
     assert_eq!(
         said.lines().collect::<Vec<_>>(),
-        ["999:999:700", "999:999:644", "65534"]
+        ["999:999:700", "65534:65534:755"]
     );
     let own = fs_err::metadata(&here).expect("it is there").uid();
     let data = fs_err::metadata(here.join("data")).expect("it is there");
     assert_ne!(data.uid(), own, "the host has owners of its own for them");
-    // The next container finds its data, and only its user may read them.
-    let script = "setuidgid 999 cat /f/data/table; setuidgid 33 cat /f/data/table 2>/dev/null || echo private; rm -r /f/data";
-    assert_eq!(run(engine, &here, "", &[], script), "row\nprivate");
+    let script = "echo row >/f/data/table; cat /f/data/table; stat -c %u /f/data/table";
+    let said = run(engine, &here, "", &["--user", "999:999"], script);
+    assert_eq!(said, "row\n999");
+    let script = "cat /f/data/table 2>/dev/null || echo private";
+    let said = run(engine, &here, "", &["--user", "33"], script);
+    assert_eq!(said, "private");
+    run(engine, &here, "", &[], "rm -r /f/data");
+}
+
+/// Of the guest's own programs, since the containers' have none for it: locks, and a watcher that hears of what a
+/// container does.
+fn watched(engine: &Engine<'_>) {
+    let here = folder(engine, "watched");
+    fs_err::write(here.join("file"), "").expect("a file can be written");
+    let script = format!(
+        "cd '{0}'; exec 9>lock; flock -n 9; flock -n lock true || echo locked; exec 9>&-; flock -n lock echo free; \
+         systemd-run --user --quiet --unit=watch-folder --path-property='PathModified={0}/file' touch '{0}/heard'",
+        here.display()
+    );
+    let said = engine
+        .home
+        .machine(&["ssh", shared::NAME, &script], BOOT)
+        .succeeded();
+    assert_eq!(said, "locked\nfree\n");
+    run(engine, &here, "", &[], "echo news >/f/file");
+    let script = format!(
+        "for try in $(seq 100); do [ -e '{0}/heard' ] && break; sleep 0.2; done; ls '{0}'; \
+         systemctl --user stop watch-folder.path",
+        here.display()
+    );
+    let said = engine
+        .home
+        .machine(&["ssh", shared::NAME, &script], BOOT)
+        .succeeded();
+    assert_eq!(said, "file\nheard\nlock\n");
 }
 
 fn kept_ids(engine: &Engine<'_>) {
