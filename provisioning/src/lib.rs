@@ -19,5 +19,5 @@ pub mod seed;
 pub mod units;
 
 pub use crate::ignition::{
-    GuestSpec, HostKey, IGNITION_LIMIT, ProvisioningError, ignition, sub_ids,
+    GuestSpec, HostKey, IGNITION_LIMIT, ProvisioningError, group_id, ignition, sub_ids,
 };

@@ -19,6 +19,8 @@
 //! * `X-mount.mkdir`: spares a process for `mkdir`. `umask=0077`: the seed holds the link's secret.
 //! * `context=…bin_t`: `SELinux` lets systemd execute only what is labelled as a program; where it is off, `mount` drops
 //!   the option (that of `BusyBox` does not, so the path is spelt out). Never `nosuid` or `noexec`, for the same reason.
+//! * `Type=notify`: the engines and the user's services are ordered behind the agent, which says so when the folders of
+//!   the host are mounted. An agent that cannot start holds nothing up.
 //! * `Restart=always` without a start limit: the guest has no other way to its host.
 //! * `OOMScoreAdjust=`: containers that eat all memory must not take the link along. `LimitNOFILE=`: every stream of
 //!   the link is a socket in the guest.

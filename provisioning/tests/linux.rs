@@ -58,12 +58,13 @@ fn ignition_accepts_the_configuration() {
     };
     let client = keys::generate("machine").unwrap();
     let host = keys::generate("").unwrap();
-    for user in ["core", "a_user-with_a_long-name"] {
+    for (user, mount) in [("core", "/home/x"), ("a_user-with_a_long-name", "/Users")] {
         let spec = GuestSpec {
             user: user.to_owned(),
             uid: 100_500,
             authorized_key: client.public.clone(),
             host_key: host.clone().into(),
+            mounts: vec![mount.to_owned()],
         };
         let text = ignition(&spec).unwrap();
         assert_eq!(text, ignition(&spec).unwrap());

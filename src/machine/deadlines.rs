@@ -128,6 +128,9 @@ deadlines! {
     /// The agent's orderly power-off.
     AGENT_POWER_OFF = Duration::from_secs(90), "the guest to power off",
         "systemd gives each unit 90 s to stop";
+    /// The same of a guest that has lost a folder of the host.
+    HELD_POWER_OFF = Duration::from_secs(45), "the guest to end what it runs",
+        "its kernel waits for ever when it unmounts the folder, so it never powers off; containers end within this time";
     /// The power button, when the agent did not do.
     ACPI_POWER_DOWN = Duration::from_secs(20), "the guest to follow the power button",
         "the orderly way was tried already; this is for a guest without an agent";

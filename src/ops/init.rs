@@ -379,6 +379,11 @@ fn plan(
         uid,
         authorized_key: client_key.public.clone(),
         host_key: host_key.clone().into(),
+        mounts: request
+            .volumes
+            .iter()
+            .map(|volume| volume.target.clone())
+            .collect(),
     })?;
     Ok(Plan {
         resources,

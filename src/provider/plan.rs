@@ -179,8 +179,10 @@ pub struct SharePlan {
 /// The owners of files in a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuestIds {
-    /// The guest's user and their group, who are the host's user.
+    /// The guest's user, who is the host's.
     pub user: u32,
+    /// That user's group, which is the group of the host's user.
+    pub group: u32,
     /// The ids in which that user's containers live.
     pub sub_ids: IdRange,
 }

@@ -127,8 +127,13 @@ pub enum VmEvent {
     CarrierClosed,
     /// Something that the user should know, though the VM goes on: one sentence.
     Warning(String),
-    /// The guest cannot have a folder, or has it no longer, until the VM's next start: one sentence.
-    ShareLost(String),
+    /// The guest cannot have a folder, or has it no longer, until the VM's next start.
+    ShareLost {
+        /// Its place in the guest.
+        target: String,
+        /// Why, in one sentence that names it.
+        reason: String,
+    },
     /// The guest's kernel panicked. The hypervisor ends the VM.
     Panicked,
     /// The VM has ended.

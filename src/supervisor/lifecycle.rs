@@ -253,6 +253,12 @@ impl Lifecycle {
         matches!(self.state, State::Starting(_))
     }
 
+    /// True when the guest lost a folder of the host: its kernel then waits for ever when it unmounts that folder, so it
+    /// cannot power off.
+    pub fn lacks_shares(&self) -> bool {
+        !self.lost_shares.is_empty()
+    }
+
     /// Takes one input; returns what has to be done, in order.
     pub fn handle(&mut self, input: Input) -> Vec<Action> {
         if self.state == State::Ended {
@@ -336,6 +342,8 @@ impl Lifecycle {
             Input::RungExpired => {
                 if let (State::Stopping(rung), true) = (&self.state, self.vm) {
                     let next = match rung {
+                        // It does what it can, and the button asks for no more.
+                        Rung::Agent if self.lacks_shares() => Rung::Quit,
                         Rung::Agent => Rung::PowerButton,
                         Rung::PowerButton => Rung::Quit,
                         Rung::Quit | Rung::Kill => Rung::Kill,

@@ -417,4 +417,14 @@ fn a_lost_folder_degrades_until_the_end() {
     assert_eq!(life.state(), &State::Running(Some("a; c; b".to_owned())));
     life.handle(health(Part::Shares, None));
     assert_eq!(life.state(), &State::Running(Some("a; c".to_owned())));
+
+    // Such a guest cannot power off, and is not asked again.
+    life.handle(Input::Stop {
+        id: 1,
+        force: false,
+    });
+    assert_eq!(life.state(), &State::Stopping(Rung::Agent));
+    assert!(life.lacks_shares());
+    let actions = life.handle(Input::RungExpired);
+    assert_eq!(actions, [Action::Climb(Rung::Quit)]);
 }

@@ -98,6 +98,8 @@ pub(super) struct Owner {
     start_by: Instant,
     last_refusal: Option<String>,
     ports: PublishConfig,
+    /// Folders of the host that the guest lacks, by their places in it.
+    lost_shares: Vec<String>,
     exiting: bool,
 }
 
@@ -137,6 +139,7 @@ impl Owner {
             start_by: plan.start_by,
             last_refusal: None,
             ports: plan.ports,
+            lost_shares: Vec::new(),
             exiting: false,
         }
     }
@@ -329,6 +332,16 @@ impl Owner {
         None
     }
 
+    /// Lets nobody else in the guest come to wait for a folder whose program has ended. Without a link the guest hears
+    /// of it when there is one.
+    fn give_up(&self, target: &str) {
+        if let Some(link) = &self.link {
+            link.tell(AgentRequest::ShareLost {
+                target: target.to_owned(),
+            });
+        }
+    }
+
     fn set_clock(&self) {
         let Some(link) = &self.link else { return };
         let (agent, own) = (link.asker(), self.own.clone());
@@ -361,7 +374,9 @@ impl Owner {
                 self.audience.announce(Event::Warning { message });
                 None
             }
-            VmEvent::ShareLost(reason) => {
+            VmEvent::ShareLost { target, reason } => {
+                self.give_up(&target);
+                self.lost_shares.push(target);
                 if self.life.is_starting() {
                     // Whoever waits for the start is told now; later it is why the machine is degraded.
                     self.audience.announce(Event::Warning {
@@ -398,6 +413,9 @@ impl Owner {
                 self.last_refusal = None;
                 self.set_clock();
                 if let Some(link) = &self.link {
+                    for target in self.lost_shares.clone() {
+                        link.tell(AgentRequest::ShareLost { target });
+                    }
                     // The guest may have been told of another mode than that of now.
                     link.tell(AgentRequest::SetMode {
                         rootful: self.config.rootful,
@@ -612,6 +630,7 @@ impl Owner {
     async fn climb(&mut self, rung: Rung) {
         let Some(vm) = &self.vm else { return };
         let deadline: &Deadline = match rung {
+            Rung::Agent if self.life.lacks_shares() => &deadlines::HELD_POWER_OFF,
             Rung::Agent => &deadlines::AGENT_POWER_OFF,
             Rung::PowerButton => &deadlines::ACPI_POWER_DOWN,
             Rung::Quit => &deadlines::QUIT,

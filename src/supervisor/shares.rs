@@ -6,7 +6,7 @@ use std::path::Path;
 use fs_err as fs;
 use machine_host::subordinate::IdRange;
 use machine_protocol::boot::{Share, ShareKind};
-use machine_provisioning::sub_ids;
+use machine_provisioning::{group_id, sub_ids};
 
 use crate::machine::{MachineConfig, Volume};
 use crate::provider::{GuestIds, SharePlan, ShareWay};
@@ -98,6 +98,7 @@ pub(super) fn guest_ids(config: &MachineConfig) -> GuestIds {
     let (first, count) = sub_ids(config.uid);
     GuestIds {
         user: config.uid,
+        group: group_id(config.uid),
         sub_ids: IdRange { first, count },
     }
 }

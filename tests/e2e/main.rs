@@ -21,6 +21,7 @@ mod clock;
 mod commands;
 mod exec;
 mod facts;
+mod folders;
 mod images;
 mod life;
 mod many;
@@ -108,5 +109,6 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(facts::trials());
     trials.extend(network::trials());
     trials.extend(many::trials());
+    trials.extend(folders::trials());
     trials
 }

@@ -160,6 +160,11 @@ pub enum AgentRequest {
         /// Its name in the hello.
         carrier: String,
     },
+    /// Let nobody come to wait for a folder of the host, whose program there has ended.
+    ShareLost {
+        /// Its place in the guest.
+        target: String,
+    },
 }
 
 /// The answer to an [`AgentRequest`].

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ignition_config::v3_2 as schema;
+use ignition_config::{v3_2 as schema, v3_3};
 use serde_json::Value;
 
 use super::ProvisioningError;
@@ -19,6 +19,7 @@ pub(super) struct Builder {
     config: schema::Config,
     paths: BTreeSet<String>,
     units: BTreeSet<String>,
+    kernel_arguments: Vec<v3_3::KernelArgument>,
 }
 
 impl Builder {
@@ -27,6 +28,7 @@ impl Builder {
             config: schema::Config::default(),
             paths: BTreeSet::new(),
             units: BTreeSet::new(),
+            kernel_arguments: Vec::new(),
         }
     }
 
@@ -99,9 +101,23 @@ impl Builder {
         Ok(())
     }
 
+    pub(super) fn kernel_argument(&mut self, argument: &str) {
+        self.kernel_arguments.push(argument.to_owned());
+    }
+
     /// The document. Absent values are left out (the types would write `null`), which makes it half as long.
     pub(super) fn finish(self) -> Result<String, ProvisioningError> {
         let mut document = serde_json::to_value(self.config).map_err(ProvisioningError::Json)?;
+        if !self.kernel_arguments.is_empty() {
+            // A later specification has them, and everything else as it was.
+            let arguments = v3_3::KernelArguments {
+                should_exist: Some(self.kernel_arguments),
+                should_not_exist: None,
+            };
+            document["kernelArguments"] =
+                serde_json::to_value(arguments).map_err(ProvisioningError::Json)?;
+            document["ignition"]["version"] = Value::from("3.3.0");
+        }
         drop_nulls(&mut document);
         Ok(document.to_string())
     }

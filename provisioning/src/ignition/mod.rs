@@ -24,15 +24,24 @@ const IMAGE_USER: &str = "core";
 const SUB_IDS: u32 = 1_000_000;
 const FIRST_SUB_ID: u32 = 100_000;
 
+/// The groups of people, in the guest.
+const ORDINARY_GROUPS: std::ops::RangeInclusive<u32> = 1000..=60000;
+
 /// The longest user name that the guest's tools take.
 const USER_NAME_LIMIT: usize = 32;
 
 /// The agent writes the file at each start of the guest, where the image needs it.
-const ENGINE_DROP_IN: &str = "[Service]\nEnvironmentFile=-/run/machine/engine.env\n";
+/// Containers find the folders of the host, which the agent mounts.
+const ENGINE_DROP_IN: &str =
+    "[Unit]\nAfter=machine-agent.service\n[Service]\nEnvironmentFile=-/run/machine/engine.env\n";
+
+/// The same for containers that are started with the guest.
+const RESTART_DROP_IN: &str = "[Unit]\nAfter=machine-agent.service\n";
 
 /// Rootless limits of processors and of input and output need controllers that systemd keeps to itself by default; what
-/// podman's own images have (spec 3.11).
-const DELEGATION: &str = "[Service]\nDelegate=memory pids cpu io\n";
+/// podman's own images have (spec 3.11). The user's services find the folders of the host.
+const USER_DROP_IN: &str =
+    "[Unit]\nAfter=machine-agent.service\n[Service]\nDelegate=memory pids cpu io\n";
 
 /// A container with systemd in it takes a few dozen instances, and the kernel gives a user 128; the number is podman's.
 const INOTIFY_INSTANCES: &str = "fs.inotify.max_user_instances=524288\n";
@@ -109,6 +118,8 @@ pub struct GuestSpec {
     pub authorized_key: String,
     /// The guest's own SSH host key.
     pub host_key: HostKey,
+    /// Where folders of the host will be.
+    pub mounts: Vec<String>,
 }
 
 /// The Ignition configuration, specification 3.2.0, as JSON. Equal specifications give equal text.
@@ -119,6 +130,7 @@ pub fn ignition(spec: &GuestSpec) -> Result<String, ProvisioningError> {
     home(&mut builder, spec)?;
     system(&mut builder, spec)?;
     services(&mut builder)?;
+    mounts(&mut builder, spec)?;
     let text = builder.finish()?;
     if text.len() >= IGNITION_LIMIT {
         return Err(ProvisioningError::TooLong(text.len()));
@@ -234,6 +246,16 @@ pub fn sub_ids(uid: u32) -> (u32, u32) {
     (first_sub_id(uid), SUB_IDS)
 }
 
+/// The group of a user with this id: `useradd` gives it the same number where that is an ordinary group's, and else the
+/// first of those (`GID_MIN` and `GID_MAX` of `login.defs(5)`, the same in Fedora and Debian).
+pub fn group_id(uid: u32) -> u32 {
+    if ORDINARY_GROUPS.contains(&uid) {
+        uid
+    } else {
+        *ORDINARY_GROUPS.start()
+    }
+}
+
 /// The sub-ids begin at the usual place, or after the user's own id if that lies in the usual range.
 fn first_sub_id(uid: u32) -> u32 {
     if (FIRST_SUB_ID..FIRST_SUB_ID + SUB_IDS).contains(&uid) {
@@ -262,7 +284,8 @@ fn services(builder: &mut Builder) -> Result<(), ProvisioningError> {
         ..schema::Unit::new(name.to_owned())
     };
     builder.unit(drop_in("podman.service", ENGINE_DROP_IN))?;
-    builder.unit(drop_in("user@.service", DELEGATION))?;
+    builder.unit(drop_in("podman-restart.service", RESTART_DROP_IN))?;
+    builder.unit(drop_in("user@.service", USER_DROP_IN))?;
     // Fedora's name and Debian's.
     for sshd in ["sshd.service", "ssh.service"] {
         builder.unit(drop_in(sshd, NO_PENALTIES))?;
@@ -279,6 +302,31 @@ fn services(builder: &mut Builder) -> Result<(), ProvisioningError> {
         contents: Some(AGENT_UNIT_TEXT.to_owned()),
         ..schema::Unit::new(AGENT_UNIT.to_owned())
     })
+}
+
+/// Room for folders of the host in `/` itself. There it is a read-only image since Fedora CoreOS 41, unless this kernel
+/// argument is set: then directories can be made, by who lifts the lock that lies on `/`. It takes one more reset of the
+/// first boot, so it is set only where it is needed.
+fn mounts(builder: &mut Builder, spec: &GuestSpec) -> Result<(), ProvisioningError> {
+    if !spec.mounts.iter().any(|target| needs_room(target)) {
+        return Ok(());
+    }
+    builder.kernel_argument("ostree.prepare-root.composefs=0");
+    // It tells at each login that a mount lies where none should.
+    builder.unit(schema::Unit {
+        enabled: Some(false),
+        ..schema::Unit::new("coreos-warn-invalid-mounts.service".to_owned())
+    })
+}
+
+/// Whether a directory has to be made in `/` for it. All others are there and lead to where the guest can write.
+fn needs_room(target: &str) -> bool {
+    const ROOMY: [&str; 10] = [
+        "etc", "home", "media", "mnt", "opt", "root", "run", "srv", "tmp", "var",
+    ];
+    let first = target.trim_start_matches('/').split('/').next();
+    let is_local = target == "/usr/local" || target.starts_with("/usr/local/");
+    first.is_some_and(|first| !ROOMY.contains(&first)) && !is_local
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ fn spec(user: &str, uid: u32) -> GuestSpec {
             private: "-----BEGIN-----\nx+y=\n-----END-----\n".to_owned(),
             public: "ssh-ed25519 AAAAhost".to_owned(),
         },
+        mounts: vec!["/home/ann".to_owned()],
     }
 }
 
@@ -70,10 +71,13 @@ fn the_whole_document_for_core() {
         "systemd": {"units": [
             {"name": "podman.socket", "enabled": true},
             {"name": "podman.service", "dropins": [
-                {"name": "10-machine.conf", "contents": "[Service]\nEnvironmentFile=-/run/machine/engine.env\n"},
+                {"name": "10-machine.conf", "contents": "[Unit]\nAfter=machine-agent.service\n[Service]\nEnvironmentFile=-/run/machine/engine.env\n"},
+            ]},
+            {"name": "podman-restart.service", "dropins": [
+                {"name": "10-machine.conf", "contents": "[Unit]\nAfter=machine-agent.service\n"},
             ]},
             {"name": "user@.service", "dropins": [
-                {"name": "10-machine.conf", "contents": "[Service]\nDelegate=memory pids cpu io\n"},
+                {"name": "10-machine.conf", "contents": "[Unit]\nAfter=machine-agent.service\n[Service]\nDelegate=memory pids cpu io\n"},
             ]},
             {"name": "sshd.service", "dropins": [{"name": "10-machine.conf", "contents": NO_PENALTIES}]},
             {"name": "ssh.service", "dropins": [{"name": "10-machine.conf", "contents": NO_PENALTIES}]},
@@ -185,4 +189,54 @@ fn a_long_document_is_refused() {
 #[test]
 fn debug_shows_no_private_key() {
     assert!(!format!("{:?}", spec("core", 1000)).contains("BEGIN"));
+}
+
+/// A directory in `/` needs what a later specification has; all else stays the same.
+#[test]
+fn room_in_the_root_only_where_a_folder_needs_it() {
+    let with = |targets: &[&str]| {
+        let mut spec = spec("core", 1000);
+        spec.mounts = targets.iter().map(|target| (*target).to_owned()).collect();
+        document(&spec)
+    };
+    let plain = with(&[]);
+    for target in [
+        "/home/ann",
+        "/mnt/x",
+        "/var/folders",
+        "/usr/local/src",
+        "/etc/mine",
+    ] {
+        assert_eq!(with(&[target]), plain, "{target}");
+    }
+    for target in ["/Users", "/c/Users/me", "/usr/src", "/homes"] {
+        let mut roomy = with(&["/home/ann", target]);
+        assert_eq!(
+            roomy["kernelArguments"],
+            json!({"shouldExist": ["ostree.prepare-root.composefs=0"]}),
+            "{target}"
+        );
+        assert_eq!(roomy["ignition"]["version"], "3.3.0");
+        let units = roomy["systemd"]["units"].as_array_mut().unwrap();
+        assert_eq!(
+            units.pop(),
+            Some(json!({"name": "coreos-warn-invalid-mounts.service", "enabled": false}))
+        );
+        roomy["ignition"]["version"] = json!("3.2.0");
+        roomy.as_object_mut().unwrap().remove("kernelArguments");
+        assert_eq!(roomy, plain);
+    }
+}
+
+#[test]
+fn groups_are_those_that_useradd_chooses() {
+    for (uid, group) in [
+        (1000, 1000),
+        (4711, 4711),
+        (60000, 60000),
+        (60001, 1000),
+        (501, 1000),
+    ] {
+        assert_eq!(group_id(uid), group, "{uid}");
+    }
 }

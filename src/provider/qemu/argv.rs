@@ -483,6 +483,8 @@ fn built_in_network(network: &GuestNetwork, ipv6: bool) -> OptionValue {
         .set("host", network.host.to_string())
         .set("dns", network.name_server.to_string())
         .set("dhcpstart", network.guest.to_string())
+        // Without this one, IPv6 alone is what `ipv6=on` means to QEMU.
+        .set("ipv4", "on")
         .set("ipv6", if ipv6 { "on" } else { "off" })
 }
 

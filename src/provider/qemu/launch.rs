@@ -87,7 +87,7 @@ pub(super) async fn launch(
         log_start,
         vsock: vsock.map(|vsock| vsock.device),
         helpers: helper
-            .map(|helper| helper.release(HelperRole::Vsock))
+            .and_then(|helper| helper.release(HelperRole::Vsock))
             .into_iter()
             .chain(shared.release())
             .collect(),
@@ -138,19 +138,22 @@ async fn prepare_network(
     let end = match plan.network {
         NetworkJoint::BuiltIn { .. } => return Ok(None),
         NetworkJoint::Listens => listen(socket)?,
-        NetworkJoint::Connects => {
-            let limit = deadlines::NETWORK_PROGRAM.limit;
-            let connected = companion::connect_when_listening(socket, limit).await;
-            let connection = connected.map_err(|source| ProviderError::Socket {
-                path: socket.clone(),
-                source,
-            })?;
-            platform::inherit_connection(connection)
-        }
+        NetworkJoint::Connects => connect_network(socket).await?,
     };
     let fd = inherited_number(inherited);
     inherited.push(end);
     Ok(Some(fd))
+}
+
+async fn connect_network(socket: &Path) -> Result<platform::Inherited, ProviderError> {
+    let limit = deadlines::NETWORK_PROGRAM.limit;
+    match companion::connect_when_listening(socket, limit).await {
+        Ok(connection) => Ok(platform::inherit_connection(connection)),
+        Err(source) => Err(ProviderError::Socket {
+            path: socket.to_owned(),
+            source,
+        }),
+    }
 }
 
 /// The number under which QEMU gets the next thing that it inherits.
@@ -183,13 +186,7 @@ pub(super) async fn attach(
         paths: paths.clone(),
         log_start: 0,
         vsock: None,
-        helpers: helpers
-            .iter()
-            .map(|helper| Released {
-                process: helper.clone(),
-                child: None,
-            })
-            .collect(),
+        helpers: helpers.iter().map(Released::found).collect(),
     };
     Ok(QemuVm::new(parts, qmp, connection, events))
 }

@@ -22,7 +22,7 @@ impl Shares {
     /// Lets the programs live on.
     pub(super) fn release(self) -> impl Iterator<Item = Released> {
         let helpers = self.helpers.into_iter();
-        helpers.map(|(helper, target)| helper.release(HelperRole::Share(target)))
+        helpers.filter_map(|(helper, target)| helper.release(HelperRole::Share(target)))
     }
 }
 
@@ -104,10 +104,10 @@ fn by_programs(
             }
             Err(error) => tell(
                 events,
-                VmEvent::ShareLost(format!(
-                    "`{}` cannot be shared: {error}",
-                    share.source.display()
-                )),
+                VmEvent::ShareLost {
+                    reason: format!("`{}` cannot be shared: {error}", share.source.display()),
+                    target: share.target.clone(),
+                },
             ),
         }
     }

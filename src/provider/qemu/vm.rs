@@ -62,7 +62,7 @@ impl QemuVm {
         let paths = parts.paths.clone();
         let vsock = parts.vsock;
         let helpers = parts.helpers.iter();
-        let helpers = helpers.map(|helper| helper.process.clone()).collect();
+        let helpers = helpers.map(Released::process).collect();
         let watch = tokio::spawn(watch(parts, qmp.clone(), connection, events));
         Self {
             identity,
@@ -165,7 +165,7 @@ impl Vm for QemuVm {
 async fn watch_helpers(vm: &ProcessIdentity, helpers: &mut [Released], events: &VmEvents) {
     let mut ends = JoinSet::new();
     for (number, helper) in helpers.iter().enumerate() {
-        let process = helper.process.process.clone();
+        let process = helper.process().process;
         ends.spawn(async move {
             process.ended().await;
             number
@@ -175,11 +175,11 @@ async fn watch_helpers(vm: &ProcessIdentity, helpers: &mut [Released], events: &
         let Some(helper) = ended.ok().and_then(|number| helpers.get_mut(number)) else {
             continue;
         };
-        helper.reap();
+        helper.ended().await;
         // Whatever ended the VM may have ended this one a moment before.
         let together = tokio::time::timeout(TOGETHER, vm.ended()).await;
         if together.is_err() {
-            drop(events.send(loss(&helper.process.role)));
+            drop(events.send(loss(&helper.role)));
         }
     }
     std::future::pending::<()>().await;
@@ -193,9 +193,12 @@ fn loss(role: &HelperRole) -> VmEvent {
              vsock again after its next start"
                 .to_owned(),
         ),
-        HelperRole::Share(target) => VmEvent::ShareLost(format!(
-            "the program that shares `{target}` has ended; the machine has the folder again after its next start"
-        )),
+        HelperRole::Share(target) => VmEvent::ShareLost {
+            reason: format!(
+                "the program that shares `{target}` has ended; the machine has the folder again after its next start"
+            ),
+            target: target.clone(),
+        },
     }
 }
 

@@ -7,10 +7,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
+use machine_host::companion;
 use machine_host::vsock::Device;
-use machine_host::watch::DirectoryWatch;
 
 use crate::machine::{Vsock, deadlines};
 use crate::provider::qemu::helper::Helper;
@@ -21,8 +20,6 @@ use crate::provider::{VmPaths, VsockWay};
 const PROGRAM: &str = "vhost-device-vsock";
 /// The context id of a guest whose vsock is nobody else's.
 const OWN_CID: &str = "3";
-/// Between a socket's making and its listening there is no event.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What the device will be, and a warning where it cannot be what was asked for.
 pub(super) fn choose(
@@ -76,7 +73,7 @@ pub(super) async fn prepare(way: &VsockWay, paths: &VmPaths) -> io::Result<Prepa
             })
         }
         VsockWay::Program(program) => {
-            let helper = start(program, paths)?;
+            let mut helper = start(program, paths)?;
             let opened = tokio::select! {
                 opened = connect(&paths.vsock_device_socket) => opened,
                 () = helper.ended() => Err(io::Error::other("It ended at once")),
@@ -91,30 +88,9 @@ pub(super) async fn prepare(way: &VsockWay, paths: &VmPaths) -> io::Result<Prepa
 
 /// Connects to the program as soon as it listens.
 async fn connect(socket: &Path) -> io::Result<Inherited> {
-    let opened = async {
-        let mut watch = DirectoryWatch::new()?;
-        if let Some(directory) = socket.parent() {
-            watch.add(directory)?;
-        }
-        loop {
-            match platform::connect_to_inherit(socket) {
-                Ok(connection) => return Ok(connection),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => watch.changed().await?,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    let _ = tokio::time::timeout(LOOK_AGAIN, watch.changed()).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    };
     let limit = deadlines::VSOCK_DEVICE.limit;
-    let timed_out = |_| {
-        let text = format!("It does not listen after {} s", limit.as_secs());
-        io::Error::new(io::ErrorKind::TimedOut, text)
-    };
-    tokio::time::timeout(limit, opened)
-        .await
-        .map_err(timed_out)?
+    let connection = companion::connect_when_listening(socket, limit).await?;
+    Ok(platform::inherit_connection(connection))
 }
 
 /// Starts the program that is the device.

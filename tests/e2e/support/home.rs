@@ -62,7 +62,7 @@ impl Home {
         begin(&mut self.command(arguments), b"")
     }
 
-    /// Creates a machine from the Debian guest.
+    /// Creates a machine from the Debian guest, without folders of the host where none are asked for.
     pub(crate) fn init(&self, name: &str, more: &[&str]) {
         let image = Stage::get().guest_image();
         let image = image.to_str().expect("the stage's path is text");
@@ -77,6 +77,9 @@ impl Home {
             "--disk-size",
             "8",
         ];
+        if !more.contains(&"--volume") {
+            arguments.extend(["--volume", ""]);
+        }
         arguments.extend(more);
         arguments.push(name);
         self.machine(&arguments, BOOT).succeeded();

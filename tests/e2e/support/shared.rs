@@ -14,8 +14,8 @@ pub(crate) const NAME: &str = "shared";
 pub(crate) const IMAGE: &str = "localhost/busybox:e2e";
 
 /// What of BusyBox is in [`IMAGE`].
-const APPLETS: &str = "cat dd echo false grep head httpd id ls mkdir mkfifo nc nsenter ps sh sha256sum sleep stty touch \
-                       true wc wget";
+const APPLETS: &str = "cat chmod chown cp dd echo false grep head httpd id ln ls mkdir mkfifo mv nc nsenter ps rm seq sh \
+                        sha256sum sleep stat stty touch true wc wget";
 
 static SHARED: LazyLock<Mutex<Option<Shared>>> = LazyLock::new(|| Mutex::new(None));
 static WITH_VSOCK: LazyLock<Mutex<Option<Shared>>> = LazyLock::new(|| Mutex::new(None));
@@ -45,17 +45,49 @@ pub(crate) fn over<T>(carrier: Carrier, use_it: impl FnOnce(&Home, &std::path::P
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let shared = shared.get_or_insert_with(|| {
-        let (home, more): (_, &[&str]) = match carrier {
-            Carrier::VirtioSerial => ("shared", &["--now"]),
-            Carrier::Vsock => ("vsock", &["--now", "--vsock", "user-first"]),
+        let home = match carrier {
+            Carrier::VirtioSerial => {
+                let home = Home::new("shared");
+                let volumes = make_folders(&home);
+                let volumes = volumes.iter().flat_map(|volume| ["--volume", volume]);
+                let more: Vec<&str> = volumes.chain(["--now"]).collect();
+                home.init(NAME, &more);
+                home
+            }
+            Carrier::Vsock => {
+                let home = Home::new("vsock");
+                home.init(NAME, &["--now", "--vsock", "user-first"]);
+                home
+            }
         };
-        let home = Home::new(home);
-        home.init(NAME, more);
         let socket = home.api_socket(NAME);
         import_busybox(&home, &socket);
         Shared { home, socket }
     });
     use_it(&shared.home, &shared.socket)
+}
+
+/// The folder that the guest of virtio-serial has under the same path, as it has a home.
+pub(crate) fn folder(home: &Home) -> PathBuf {
+    home.path().join("folder of ä")
+}
+
+/// Where that guest has a folder with a `file` in which it can change nothing.
+pub(crate) fn read_only_target() -> &'static str {
+    "/home/ann/read only"
+}
+
+fn make_folders(home: &Home) -> [String; 2] {
+    let (open, closed) = (folder(home), home.path().join("closed"));
+    for directory in [&open, &closed] {
+        fs_err::create_dir_all(directory).expect("a directory can be made");
+    }
+    fs_err::write(closed.join("file"), "kept\n").expect("a file can be written");
+    let target = read_only_target();
+    [
+        format!("{}", open.display()),
+        format!("{}:{target}:ro", closed.display()),
+    ]
 }
 
 fn machine(carrier: Carrier) -> &'static Mutex<Option<Shared>> {

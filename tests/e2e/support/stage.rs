@@ -2,7 +2,7 @@
 //! `MACHINE_E2E_STAGE`:
 //!
 //! ```text
-//! bin/: machine machine-agent-ARCH vhost-device-vsock podman-remote docker docker-compose docker-registry busybox
+//! bin/: machine machine-agent-ARCH vhost-device-vsock virtiofsd podman-remote docker docker-compose docker-registry busybox
 //! guest.qcow2  images/systemd.tar
 //! ```
 
@@ -36,6 +36,7 @@ impl Stage {
         for part in [
             "machine",
             "vhost-device-vsock",
+            "virtiofsd",
             "podman-remote",
             "docker",
             "docker-compose",

@@ -8,6 +8,7 @@ mod compose;
 mod connections;
 mod containers;
 mod engine;
+mod folders;
 mod guest;
 mod kube;
 mod network;
@@ -148,6 +149,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(engine::trials());
     trials.extend(guest::trials());
     trials.extend(containers::trials());
+    trials.extend(folders::trials());
     trials.extend(network::trials());
     trials.extend(ports::trials());
     trials.extend(build::trials());

@@ -6,7 +6,7 @@ use machine_protocol::message::{self, AgentReply, AgentRequest, LineBuffer, Line
 use super::log::{chain, log, log_error};
 use super::paths::chosen_engine;
 use super::session::Guest;
-use super::{clock, observe, systemd};
+use super::{clock, observe, shares, systemd};
 
 /// Answers requests until the host says no more.
 pub(super) async fn serve(
@@ -59,6 +59,10 @@ async fn answer(request: AgentRequest, link: &Link, guest: &Guest) -> AgentReply
         AgentRequest::Statistics => statistics(link),
         AgentRequest::CarrierLost { carrier } => {
             guest.lose(&carrier);
+            AgentReply::Accepted
+        }
+        AgentRequest::ShareLost { target } => {
+            shares::lose(guest, target).await;
             AgentReply::Accepted
         }
         AgentRequest::SetMode { rootful } => {

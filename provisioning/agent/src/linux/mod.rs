@@ -9,7 +9,7 @@
 //! * [`docker`]: the link at the place where Docker's clients look; [`clock`]: the guest's clock;
 //!   [`health`]: what else has to work; [`facts`]: what the guest has in common with its host;
 //!   [`name_services`]: what root's engine has to have loaded; [`publish`]: ports of the host for containers;
-//!   [`shares`]: folders of the host.
+//!   [`shares`]: folders of the host, which [`notify`] lets others wait for.
 //!
 //! One thread, and no state but the list of events and, in a file, the published ports: a new agent in place of a dead one
 //! says the same.
@@ -27,6 +27,7 @@ mod facts;
 mod health;
 mod log;
 mod name_services;
+mod notify;
 mod observe;
 mod parameters;
 mod paths;

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,11 +15,14 @@ use super::events::uptime_ms;
 use super::facts::Certificates;
 use super::log::{chain, log, log_error};
 use super::session::Guest;
-use super::{facts, health, name_services, publish, shares, systemd, watch};
+use super::{facts, health, name_services, notify, publish, shares, systemd, watch};
 
 /// A socket's file is there a moment before the socket listens.
 const REFUSALS: u32 = 5;
 const BETWEEN_REFUSALS: Duration = Duration::from_millis(200);
+
+/// The longest that the guest's engines wait for folders of the host: a host that does not answer must not cost it more.
+const ENGINES_WAIT: Duration = Duration::from_secs(30);
 
 /// Runs for as long as there is something to find out.
 pub(super) async fn observe(guest: Rc<Guest>, certificates: Certificates) {
@@ -28,7 +32,7 @@ pub(super) async fn observe(guest: Rc<Guest>, certificates: Certificates) {
     let facts = async {
         // A container that is started by the first question has its folders.
         let ((), folders_again) =
-            tokio::join!(facts::apply(&guest, &certificates), shares::apply(&guest));
+            tokio::join!(facts::apply(&guest, &certificates), folders(&guest));
         let facts_again = facts::came_too_early(&guest);
         if facts_again || folders_again {
             // The end of the sender is as good.
@@ -50,6 +54,17 @@ pub(super) async fn observe(guest: Rc<Guest>, certificates: Certificates) {
         publish::serve(Rc::clone(&guest), boot_is_over.clone()),
         boot(&guest, booted)
     );
+}
+
+/// Mounts the folders of the host. The engines and the user's services wait for that, but not for ever.
+async fn folders(guest: &Rc<Guest>) -> bool {
+    let mut applied = pin!(shares::apply(guest));
+    let in_time = tokio::time::timeout(ENGINES_WAIT, &mut applied).await;
+    notify::ready();
+    match in_time {
+        Ok(again) => again,
+        Err(_) => applied.await,
+    }
 }
 
 async fn engine(guest: &Guest, engine: Engine) {

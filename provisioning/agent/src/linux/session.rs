@@ -2,6 +2,7 @@
 //! lives. Carriers do not know of each other; the host chooses which of its links it uses.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
@@ -48,6 +49,8 @@ pub(super) struct Guest {
     host_is_there: Notify,
     closing: watch::Sender<bool>,
     facts_applied: watch::Sender<bool>,
+    /// Places of folders that the host has lost; held while folders are mounted or given up.
+    pub(super) lost_shares: tokio::sync::Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug)]
@@ -79,6 +82,7 @@ impl Guest {
             host_is_there: Notify::new(),
             closing: watch::Sender::new(false),
             facts_applied: watch::Sender::new(false),
+            lost_shares: tokio::sync::Mutex::default(),
         }
     }
 

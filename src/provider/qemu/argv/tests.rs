@@ -32,6 +32,7 @@ fn plan() -> LaunchPlan {
         shares: Vec::new(),
         guest_ids: GuestIds {
             user: 1000,
+            group: 1000,
             sub_ids: IdRange {
                 first: 100_000,
                 count: 1_000_000,
@@ -118,7 +119,7 @@ fn x86_64_with_kvm() {
     -chardev file,id=journal,path=/m/default/first-boot-journal.log
     -device virtserialport,id=journal0,bus=ports0.0,chardev=journal,name=com.coreos.ignition.journal
     -fw_cfg name=opt/com.coreos/config,file=/m/default/ignition.json
-    -netdev user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,ipv6=on
+    -netdev user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,ipv4=on,ipv6=on
     -device virtio-net-pci,id=nic0,netdev=net0,romfile=
     -object rng-builtin,id=rng0
     -device virtio-rng-pci,rng=rng0
@@ -166,7 +167,7 @@ fn aarch64_with_emulation_and_only_what_must_be() {
     -device virtserialport,id=link0,bus=ports0.0,chardev=link,name=machine.link.0
     -chardev file,id=journal,path=/m/default/first-boot-journal.log
     -device virtserialport,id=journal0,bus=ports0.0,chardev=journal,name=com.coreos.ignition.journal
-    -netdev user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,ipv6=on
+    -netdev user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,ipv4=on,ipv6=on
     -device virtio-net-pci,id=nic0,netdev=net0,romfile=
     -object rng-builtin,id=rng0
     -device virtio-rng-pci,rng=rng0

@@ -49,12 +49,6 @@ pub(in crate::provider::qemu) fn inherit_connection(connection: Connection) -> I
     Inherited(connection.into())
 }
 
-/// Connects to a program that the child is to talk to.
-pub(in crate::provider::qemu) fn connect_to_inherit(path: &Path) -> io::Result<Inherited> {
-    let stream = std::os::unix::net::UnixStream::connect(path)?;
-    Ok(Inherited(stream.into()))
-}
-
 /// The same for a connection that was used.
 pub(in crate::provider::qemu) fn to_inherit(stream: Stream) -> io::Result<Inherited> {
     let stream = stream.into_std()?;

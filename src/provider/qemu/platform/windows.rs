@@ -36,11 +36,6 @@ pub(in crate::provider::qemu) fn listen(_path: &Path) -> io::Result<Inherited> {
     Err(unsupported())
 }
 
-/// Not supported yet.
-pub(in crate::provider::qemu) fn connect_to_inherit(_path: &Path) -> io::Result<Inherited> {
-    Err(unsupported())
-}
-
 /// Nothing makes one yet.
 #[expect(
     clippy::needless_pass_by_value,

@@ -17,8 +17,6 @@
 
 use machine_host::subordinate::IdRange;
 
-use crate::provider::GuestIds;
-
 /// Half of the usual number of sub-ids, less the two that stand for `nobody`.
 const HALF: u32 = 32767;
 /// The user of the name `nobody`.
@@ -37,19 +35,20 @@ pub(super) struct Extent {
     pub(super) count: u32,
 }
 
-/// The map for the host's user (or group) `own` with these sub-ids. The user comes first.
-pub(super) fn map(own: u32, sub_ids: &[IdRange], guest: GuestIds) -> Vec<Extent> {
-    let mut wanted = wanted(guest).into_iter();
+/// The map for the host's user (or group) `own`, who is the guest's `user` (or group), with these sub-ids on either side.
+/// The user comes first.
+pub(super) fn map(own: u32, sub_ids: &[IdRange], user: u32, guest_sub_ids: IdRange) -> Vec<Extent> {
+    let mut wanted = wanted(guest_sub_ids).into_iter();
     let mut given = given(own, sub_ids).into_iter();
     let mut extents = vec![Extent {
-        guest: guest.user,
+        guest: user,
         host: own,
         count: 1,
     }];
     let (mut want, mut give) = (wanted.next(), given.next());
     while let (Some(ids), Some(range)) = (want, give) {
         let count = ids.count.min(range.count);
-        extents.extend(without(guest.user, ids.first, range.first, count));
+        extents.extend(without(user, ids.first, range.first, count));
         want = rest(ids, count).or_else(|| wanted.next());
         give = rest(range, count).or_else(|| given.next());
     }
@@ -65,12 +64,12 @@ fn rest(range: IdRange, used: u32) -> Option<IdRange> {
 }
 
 /// The guest's ids in the order of the table above.
-fn wanted(guest: GuestIds) -> Vec<IdRange> {
+fn wanted(sub_ids: IdRange) -> Vec<IdRange> {
     // Container id 1 is the first sub-id.
     let rootless = |first: u32, last: u32| {
-        let end = last.min(guest.sub_ids.count);
+        let end = last.min(sub_ids.count);
         IdRange {
-            first: guest.sub_ids.first.saturating_add(first - 1),
+            first: sub_ids.first.saturating_add(first - 1),
             count: (end + 1).saturating_sub(first),
         }
     };
@@ -153,15 +152,10 @@ mod tests {
 
     use super::*;
 
-    fn guest(user: u32) -> GuestIds {
-        GuestIds {
-            user,
-            sub_ids: IdRange {
-                first: 100_000,
-                count: 1_000_000,
-            },
-        }
-    }
+    const GUEST: IdRange = IdRange {
+        first: 100_000,
+        count: 1_000_000,
+    };
 
     fn range(first: u32, count: u32) -> IdRange {
         IdRange { first, count }
@@ -179,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_usual_host() {
-        let extents = map(1000, &[range(524_288, 65536)], guest(1000));
+        let extents = map(1000, &[range(524_288, 65536)], 1000, GUEST);
         let host = |id| host_of(&extents, id);
         assert_eq!(host(1000), Some(1000));
         assert_eq!(host(0), None, "root has no sub-id");
@@ -203,14 +197,14 @@ mod tests {
     #[test]
     fn more_sub_ids_and_none() {
         assert_eq!(
-            map(1000, &[], guest(1000)),
+            map(1000, &[], 1000, GUEST),
             [Extent {
                 guest: 1000,
                 host: 1000,
                 count: 1
             }]
         );
-        let large = map(4711, &[range(200_000, 200_000)], guest(4711));
+        let large = map(4711, &[range(200_000, 200_000)], 4711, GUEST);
         assert_eq!(host_of(&large, 132_767), Some(200_000 + 65536));
         assert_eq!(host_of(&large, 32768), Some(200_000 + 65536 + 32766));
         assert_eq!(host_of(&large, 165_534), Some(200_000 + 65536 + 2 * 32766));
@@ -218,7 +212,8 @@ mod tests {
         let odd = map(
             1_800_000_001,
             &[range(1_800_000_000, 3), range(1_800_000_000, 5)],
-            guest(1_800_000_001),
+            1_800_000_001,
+            GUEST,
         );
         let hosts: Vec<_> = (100_000..100_005).map(|id| host_of(&odd, id)).collect();
         let some = [
@@ -239,8 +234,8 @@ mod tests {
     proptest! {
         #[test]
         fn laws(own in 1_u32..300_000, user in 1_u32..2_000_000, subs in ranges(), more in ranges()) {
-            let guest = GuestIds { user, sub_ids: range(if (100_000..1_100_000).contains(&user) { user + 1 } else { 100_000 }, 1_000_000) };
-            let extents = map(own, &subs, guest);
+            let guest = range(if (100_000..1_100_000).contains(&user) { user + 1 } else { 100_000 }, 1_000_000);
+            let extents = map(own, &subs, user, guest);
             prop_assert_eq!(extents[0], Extent { guest: user, host: own, count: 1 });
             // Each id of either side is there once, root never, and the host gives only what it has.
             for side in [|extent: &Extent| extent.guest, |extent: &Extent| extent.host] {
@@ -259,7 +254,7 @@ mod tests {
                 }
             }
             // What an administrator adds changes nobody's owner.
-            let longer = map(own, &[subs.clone(), more].concat(), guest);
+            let longer = map(own, &[subs.clone(), more].concat(), user, guest);
             for extent in &extents {
                 for at in [0, extent.count / 2, extent.count - 1] {
                     prop_assert_eq!(host_of(&longer, extent.guest + at), Some(extent.host + at));

@@ -81,9 +81,23 @@ pub(super) async fn share_as(
     Err(failures.join("; "))
 }
 
-/// Starts the program in one way.
+/// Starts the program in one way. What it says last explains a failure best.
 async fn start(program: &Path, share: &SharePlan, way: &Way) -> io::Result<(Helper, Inherited)> {
     let log_start = fs_err::metadata(&share.log).map_or(0, |log| log.len());
+    let started = try_to_start(program, share, way).await;
+    started.map_err(
+        |error| match exit::last_lines(&share.log, log_start).pop() {
+            Some(words) => io::Error::new(error.kind(), words),
+            None => error,
+        },
+    )
+}
+
+async fn try_to_start(
+    program: &Path,
+    share: &SharePlan,
+    way: &Way,
+) -> io::Result<(Helper, Inherited)> {
     let listener = platform::listen(&share.socket)?;
     let mut command = Command::new(program);
     command
@@ -96,23 +110,26 @@ async fn start(program: &Path, share: &SharePlan, way: &Way) -> io::Result<(Help
         command.arg("--readonly");
     }
     platform::inherit(&mut command, vec![listener])?;
-    let helper = Helper::start(command, &share.log)?;
+    let helper = Helper::start(command, &share.log);
     let greeted = async {
         let stream = platform::connect(&share.socket).await?;
-        // Nobody else is to come.
-        fs_err::remove_file(&share.socket)?;
         platform::to_inherit(greeting::greet(stream).await?)
     };
     let limit = deadlines::SHARE_DEVICE.limit;
-    let failure = match tokio::time::timeout(limit, greeted).await {
-        Ok(Ok(connection)) => return Ok((helper, connection)),
+    let greeted = tokio::time::timeout(limit, greeted).await;
+    // Nobody else is to come.
+    fs_err::remove_file(&share.socket)?;
+    let mut helper = helper?;
+    match greeted {
+        Ok(Ok(connection)) => Ok((helper, connection)),
         Ok(Err(error)) => {
-            // Its end explains more than the connection's, and follows it at once.
+            // It ends when it closes the connection, and then has said why.
             let _ = tokio::time::timeout(deadlines::KILLED.limit, helper.ended()).await;
-            error.to_string()
+            Err(error)
         }
-        Err(_) => format!("it does not answer after {} s", limit.as_secs()),
-    };
-    let words = exit::last_lines(&share.log, log_start).pop();
-    Err(io::Error::other(words.unwrap_or(failure)))
+        Err(_) => {
+            let text = format!("it does not answer after {} s", limit.as_secs());
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        }
+    }
 }

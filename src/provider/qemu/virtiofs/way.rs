@@ -61,8 +61,8 @@ pub(super) fn ways(own: &OwnIds, can_map: bool, guest: GuestIds) -> Vec<Way> {
     }
     let mut ways = Vec::new();
     if can_map && !own.sub_uids.is_empty() && !own.sub_gids.is_empty() {
-        let uids = ids::map(own.uid, &own.sub_uids, guest);
-        let gids = ids::map(own.gid, &own.sub_gids, guest);
+        let uids = ids::map(own.uid, &own.sub_uids, guest.user, guest.sub_ids);
+        let gids = ids::map(own.gid, &own.sub_gids, guest.group, guest.sub_ids);
         let mut options = mapped("--uid-map", &uids);
         options.extend(mapped("--gid-map", &gids));
         // Root of the guest is the user, as far as owners go. Inside of the namespace the user has the guest's number.
@@ -72,7 +72,7 @@ pub(super) fn ways(own: &OwnIds, can_map: bool, guest: GuestIds) -> Vec<Way> {
         ));
         options.extend(translated(
             "gid",
-            &format!("squash-guest:0:{}:1", guest.user),
+            &format!("squash-guest:0:{}:1", guest.group),
         ));
         ways.push(Way {
             sandbox: Sandbox::Namespace,
@@ -104,7 +104,7 @@ pub(super) fn ways(own: &OwnIds, can_map: bool, guest: GuestIds) -> Vec<Way> {
 /// Root needs no namespace for ids: the guest's user stands for it, and every other id for itself.
 fn ways_of_root(guest: GuestIds) -> Vec<Way> {
     let mut options = translated("uid", &format!("map:{}:0:1", guest.user)).to_vec();
-    options.extend(translated("gid", &format!("map:{}:0:1", guest.user)));
+    options.extend(translated("gid", &format!("map:{}:0:1", guest.group)));
     [Sandbox::Namespace, Sandbox::Chroot, Sandbox::None]
         .into_iter()
         .map(|sandbox| Way {
@@ -134,10 +134,10 @@ fn translated(kind: &str, rule: &str) -> [String; 2] {
 
 fn all_are_one(own: &OwnIds, guest: GuestIds) -> Vec<String> {
     let mut options = Vec::new();
-    for (kind, id) in [("uid", own.uid), ("gid", own.gid)] {
+    for (kind, id, guests) in [("uid", own.uid, guest.user), ("gid", own.gid, guest.group)] {
         options.extend(translated(kind, &format!("squash-guest:0:{id}:{ALL_IDS}")));
-        if id != guest.user {
-            options.extend(translated(kind, &format!("host:{id}:{}:1", guest.user)));
+        if id != guests {
+            options.extend(translated(kind, &format!("host:{id}:{guests}:1")));
         }
     }
     options
@@ -165,6 +165,7 @@ mod tests {
 
     const GUEST: GuestIds = GuestIds {
         user: 1000,
+        group: 1001,
         sub_ids: IdRange {
             first: 100_000,
             count: 1_000_000,
@@ -205,8 +206,8 @@ mod tests {
         assert_eq!(
             lines(&ways)[0],
             "--sandbox namespace --uid-map :1000:1000:1: --uid-map :100000:200000:10: \
-             --gid-map :1000:100:1: --gid-map :100000:200000:10: \
-             --translate-uid squash-guest:0:1000:1 --translate-gid squash-guest:0:1000:1"
+             --gid-map :1001:100:1: --gid-map :100000:200000:10: \
+             --translate-uid squash-guest:0:1000:1 --translate-gid squash-guest:0:1001:1"
         );
         assert_eq!(ways[0].limitation, None);
         assert_eq!(ways.len(), 3);
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn a_user_without() {
         let all = "--translate-uid squash-guest:0:1000:4294967295 --translate-gid squash-guest:0:100:4294967295 \
-                   --translate-gid host:100:1000:1";
+                   --translate-gid host:100:1001:1";
         let without = ways(&own(1000, 100, &[]), true, GUEST);
         assert_eq!(
             lines(&without),
@@ -235,7 +236,7 @@ mod tests {
     #[test]
     fn root() {
         let ways = ways(&own(0, 0, &[(200_000, 10)]), true, GUEST);
-        let ids = "--translate-uid map:1000:0:1 --translate-gid map:1000:0:1";
+        let ids = "--translate-uid map:1000:0:1 --translate-gid map:1001:0:1";
         assert_eq!(
             lines(&ways),
             ["namespace", "chroot", "none"].map(|sandbox| format!("--sandbox {sandbox} {ids}"))

@@ -19,7 +19,7 @@ use machine_protocol::message::{AgentEvent, Part};
 
 use self::kernel::{Kernel, Linux};
 use super::health::tell;
-use super::log::{chain, log};
+use super::log::{chain, log, log_error};
 use super::session::Guest;
 
 /// A device of the host that answers does so in milliseconds; one that does not must not hold up the guest.
@@ -35,10 +35,16 @@ type Problem = String;
 
 /// Mounts all folders, and reports. Gives whether one failed that may succeed when the guest has booted.
 pub(super) async fn apply(guest: &Rc<Guest>) -> bool {
-    let shares = guest.boot.shares.clone();
-    if shares.is_empty() {
+    if guest.boot.shares.is_empty() {
         return false;
     }
+    let lost = guest.lost_shares.lock().await;
+    let all_shares = guest.boot.shares.iter();
+    // The host knows of the others, and their places are made unusable already.
+    let shares: Vec<Share> = all_shares
+        .filter(|share| !lost.contains(&share.target))
+        .cloned()
+        .collect();
     let root = guest.paths.root().to_path_buf();
     let problems = all(Arc::new(Linux), root, &shares).await;
     let may_succeed = shares
@@ -56,6 +62,40 @@ pub(super) async fn apply(guest: &Rc<Guest>) -> bool {
         tell(guest, Part::Shares, problem);
     }
     may_succeed
+}
+
+/// Gives up a folder whose program on the host has ended: nobody else comes to wait for it. The kernel neither frees those
+/// who wait already nor lets go of a virtio-fs without its device's answer, so the folder stays below the note. The host
+/// knows why, so it is not told.
+pub(super) async fn lose(guest: &Guest, target: String) {
+    let mut lost = guest.lost_shares.lock().await;
+    let known = guest.boot.shares.iter().any(|share| share.target == target);
+    if !known || !lost.insert(target.clone()) {
+        return;
+    }
+    let root = guest.paths.root().to_path_buf();
+    // Nothing of it asks the host.
+    let work = tokio::task::spawn_blocking(move || give_up(&Linux, &root, &target));
+    match work.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => log_error("A folder of the host that is lost may hang", &error),
+        Err(error) => log_error("A folder of the host that is lost may hang", &error),
+    }
+}
+
+fn give_up(kernel: &impl Kernel, root: &Path, target: &str) -> std::io::Result<()> {
+    // Following the last part of the path would ask the host.
+    let place = root.join(target.trim_start_matches('/'));
+    let place = match (place.parent(), place.file_name()) {
+        (Some(above), Some(name)) => fs_err::canonicalize(above)?.join(name),
+        _ => place,
+    };
+    block(
+        kernel,
+        root,
+        &place,
+        "The program that shares it has ended.",
+    )
 }
 
 /// What is wrong with each folder.

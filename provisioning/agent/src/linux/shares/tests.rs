@@ -124,3 +124,21 @@ async fn places_are_found_through_links() {
         );
     }
 }
+
+/// What is lost stays below the note, and a second word changes nothing.
+#[tokio::test]
+async fn a_lost_folder_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().canonicalize().unwrap();
+    let kernel = Arc::new(Notes::default());
+    let shares = [share("one", "/a"), share("two", "/a/b c")];
+    assert_eq!(
+        all(Arc::clone(&kernel), root.clone(), &shares).await,
+        [None, None]
+    );
+    for _ in 0..2 {
+        give_up(&*kernel, &root, "/a/b c").unwrap();
+        assert_eq!(names(&kernel), ["one", "two", MISSING]);
+    }
+    assert!(root.join("a/b c").join(NOTE).is_file());
+}

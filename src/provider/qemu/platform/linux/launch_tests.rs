@@ -80,6 +80,7 @@ impl Fixture {
             shares: Vec::new(),
             guest_ids: GuestIds {
                 user: 1000,
+                group: 1000,
                 sub_ids: IdRange {
                     first: 100_000,
                     count: 1_000_000,

@@ -34,6 +34,7 @@ async fn every_way_is_tried_and_what_they_say_is_told_once() {
     };
     let guest = GuestIds {
         user: 1000,
+        group: 1000,
         sub_ids: IDS,
     };
     let error = share_as(&program, &share, &own, true, guest)

@@ -1,0 +1,150 @@
+//! Folders of the host that cannot be had, are lost, and come by QEMU alone.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+
+use crate::support::command::{Finished, run};
+use crate::support::home::{BOOT, Home, SOON};
+use crate::support::stage::processes_naming;
+use crate::support::{for_full, trial};
+
+/// A program in an emulated guest.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// Nobody waits for a folder that is lost; an emulated SSH server takes its time.
+const NOT_LONG: Duration = Duration::from_mins(1);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = vec![trial(
+        "folders::missing_and_lost_ones_are_told_and_never_empty",
+        missing_and_lost,
+    )];
+    trials.extend(for_full(vec![trial(
+        "folders::by_9p_where_virtiofsd_is_missing",
+        by_9p,
+    )]));
+    trials
+}
+
+fn make(home: &Home, name: &str) -> String {
+    let path = home.path().join(name);
+    fs_err::create_dir_all(&path).expect("a directory can be made");
+    fs_err::write(path.join("file"), format!("{name}\n")).expect("a file can be written");
+    path.to_str().expect("the path is text").to_owned()
+}
+
+fn guest(home: &Home, line: &str) -> Finished {
+    home.machine(&["ssh", "m", line], PATIENCE)
+}
+
+fn reason(home: &Home) -> String {
+    let format = "{{.Health}}: {{.Reason}}";
+    home.machine(&["inspect", "--format", format, "m"], SOON)
+        .succeeded()
+        .trim_end()
+        .to_owned()
+}
+
+/// The folder in `/` needs a guest that was made for it; the others have their place below `/mnt`.
+fn missing_and_lost() {
+    let mut home = Home::new("folders");
+    let (top, lost, gone) = (make(&home, "top"), make(&home, "lost"), make(&home, "gone"));
+    let volumes = [
+        format!("{top}:/data/of mine"),
+        format!("{lost}:/mnt/lost"),
+        format!("{gone}:/mnt/gone"),
+    ];
+    let volumes: Vec<&str> = volumes
+        .iter()
+        .flat_map(|volume| ["--volume", volume])
+        .collect();
+    home.init("m", &volumes);
+    fs_err::remove_dir_all(&gone).expect("it can be removed");
+    let started = home.machine(&["start", "m"], BOOT);
+    let warning =
+        format!("the folder `/mnt/gone` is missing: `{gone}` of the host cannot be shared");
+    assert!(started.stderr.contains(&warning), "{}", started.stderr);
+    started.succeeded();
+    assert!(reason(&home).starts_with("degraded: the folder `/mnt/gone` is missing"));
+
+    let script = "cat '/data/of mine/file' /mnt/lost/file; ls /mnt/gone; echo x >/mnt/gone/x || echo refused";
+    let said = guest(&home, script).succeeded();
+    assert_eq!(
+        said,
+        "top\nlost\nTHIS-FOLDER-OF-THE-HOST-IS-MISSING.txt\nrefused\n"
+    );
+
+    // Its program ends: the machine says so, and nobody comes to wait for the folder.
+    let program = sharing(&home, &lost);
+    let killed = run(
+        std::process::Command::new("kill").args(["-KILL", &program]),
+        b"",
+        SOON,
+    );
+    killed.succeeded();
+    let begun = Instant::now();
+    let ended = "the program that shares `/mnt/lost` has ended";
+    while !reason(&home).contains(ended) {
+        assert!(begun.elapsed() < SOON, "{}", reason(&home));
+    }
+    let begun = Instant::now();
+    let script = "ls /mnt/lost; cat '/data/of mine/file'";
+    let said = guest(&home, script).succeeded();
+    assert_eq!(said, "THIS-FOLDER-OF-THE-HOST-IS-MISSING.txt\ntop\n");
+    assert!(begun.elapsed() < NOT_LONG, "{:?}", begun.elapsed());
+
+    // The others end with the machine.
+    assert!(!processes_naming(Path::new(&top)).is_empty());
+    let begun = Instant::now();
+    home.machine(&["stop", "m"], BOOT).succeeded();
+    assert!(begun.elapsed() < NOT_LONG + SOON, "{:?}", begun.elapsed());
+    assert_eq!(processes_naming(Path::new(&top)), [""; 0]);
+    home.dispose().expect("nothing is left");
+}
+
+/// The process that shares a folder, and not the one that it watches over.
+fn sharing(home: &Home, folder: &str) -> String {
+    let option = format!("--shared-dir {folder} ");
+    let found = processes_naming(home.path());
+    let mut numbers: Vec<u32> = found
+        .iter()
+        .filter(|line| line.contains(&option))
+        .filter_map(|line| line.split(' ').next()?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers.first().expect("it runs").to_string()
+}
+
+fn by_9p() {
+    let mut home = Home::new("9p");
+    let (open, closed) = (make(&home, "open ä"), make(&home, "closed"));
+    let volumes = [
+        format!("{open}:/mnt/open ä"),
+        format!("{closed}:/mnt/closed:ro"),
+    ];
+    let volumes: Vec<&str> = volumes
+        .iter()
+        .flat_map(|volume| ["--volume", volume])
+        .collect();
+    home.init("m", &volumes);
+    let mut start = home.command(&["start", "m"]);
+    // Without the stage's programs, of which virtiofsd is one.
+    start.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    let started = run(&mut start, b"", BOOT);
+    for word in ["virtiofsd", "9p", "1.13"] {
+        assert!(started.stderr.contains(word), "{word}: {}", started.stderr);
+    }
+    started.succeeded();
+    assert_eq!(reason(&home), "healthy:");
+    let script = "cd '/mnt/open ä'; cat file /mnt/closed/file; echo guest >new; ln -s file link; cat link; \
+                  mkdir a; mv new a; echo x >/mnt/closed/x || echo refused; sudo sh -c 'echo x >/mnt/closed/x' || echo refused; \
+                  for i in $(seq 200); do echo $i >a/$i; done; ls a | wc -l; findmnt -n -o FSTYPE -T .";
+    let said = guest(&home, script).succeeded();
+    assert_eq!(said, "open ä\nclosed\nopen ä\nrefused\nrefused\n201\n9p\n");
+    let new = home.path().join("open ä/a/new");
+    assert_eq!(fs_err::read_to_string(new).expect("it is there"), "guest\n");
+    let link = fs_err::read_link(home.path().join("open ä/link")).expect("it is a link");
+    assert_eq!(link, Path::new("file"));
+    home.dispose().expect("nothing is left");
+}
