@@ -61,7 +61,7 @@ pub struct MachineConfig {
     #[serde(default)]
     pub network: Network,
     /// Whether its guest reaches what listens on the host's loopback.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[serde(default = "yes")]
     pub host_loopback: bool,
     /// Ports of the host that lead to the guest, beside those of containers.
     #[serde(default)]
@@ -78,11 +78,6 @@ pub const LOCAL_TIME_ZONE: &str = "local";
 
 fn yes() -> bool {
     true
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn is_yes(value: &bool) -> bool {
-    *value
 }
 
 fn local_time_zone() -> String {

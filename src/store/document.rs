@@ -259,6 +259,20 @@ mod tests {
         }
     }
 
+    /// A key that is left out of the new text would keep its old value.
+    #[test]
+    fn what_is_back_at_its_default_is_written() {
+        let mut config = config("dev", "/m/dev");
+        config.host_loopback = false;
+        config.network = crate::machine::Network::Passt;
+        let closed = render(&config).unwrap();
+        assert_eq!(read(&closed).unwrap(), config);
+        let config = self::config("dev", "/m/dev");
+        let path = Path::new(PATH);
+        let open = amend(&name("dev"), path, closed.as_bytes(), &config).unwrap();
+        assert_eq!(read(&open).unwrap(), config);
+    }
+
     #[test]
     fn a_newer_minor_is_not_changed() {
         let old = golden("newer-minor.toml");

@@ -67,7 +67,8 @@ fn by_name(engine: &Engine<'_>) {
     ]);
     let port = word_server("the host");
     let script = format!(
-        "wget -qO- http://server/page; wget -qO- http://other-name/page; wget -qO- http://{HOST}:{port}/"
+        "wget -qO- http://server/page; wget -qO- http://other-name/page; \
+         for host in host.containers.internal host.docker.internal; do wget -qO- http://$host:{port}/; done"
     );
     let client = [
         "run",
@@ -79,7 +80,10 @@ fn by_name(engine: &Engine<'_>) {
         "-c",
         &script,
     ];
-    assert_eq!(engine.docker_says(&client), "by name\nby name\nthe host");
+    assert_eq!(
+        engine.docker_says(&client),
+        "by name\nby name\nthe hostthe host"
+    );
     // The name belongs to the network: without a server it is unknown.
     engine.podman_says(&["rm", "--force", "--time", "0", "server"]);
     engine.podman_says(&["network", "rm", network]);
