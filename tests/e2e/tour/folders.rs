@@ -51,15 +51,7 @@ fn both_sides(engine: &Engine<'_>) {
     let said = run(engine, &here, ":Z", &[], script);
     assert_eq!(
         said.lines().collect::<Vec<_>>(),
-        [
-            "host",
-            "host",
-            "mapped",
-            "locked",
-            "free",
-            "n\t/f/a\tnew",
-            "1000"
-        ]
+        ["host", "host", "mapped", "1000"]
     );
     let moved = here.join("a/b/moved");
     assert_eq!(text(&moved), "container\n");
@@ -101,22 +93,19 @@ fn both_sides(engine: &Engine<'_>) {
 fn given_away(engine: &Engine<'_>) {
     let here = folder(engine, "database");
     let script =
-        "set -e; mkdir -p /f/data/base; chown -R 999:999 /f/data; chmod 700 /f/data; chown 0:0 /f
+        "set -e; mkdir -p /f/data/base; chown -R 70:70 /f/data; chmod 700 /f/data; chown 0:0 /f
         chown 65534:65534 /f/data/base; stat -c %u:%g:%a /f/data /f/data/base";
     let said = run(engine, &here, "", &[], script);
     assert_eq!(
         said.lines().collect::<Vec<_>>(),
-        ["999:999:700", "65534:65534:755"]
+        ["70:70:700", "65534:65534:755"]
     );
     let own = fs_err::metadata(&here).expect("it is there").uid();
     let data = fs_err::metadata(here.join("data")).expect("it is there");
     assert_ne!(data.uid(), own, "the host has owners of its own for them");
     let script = "echo row >/f/data/table; cat /f/data/table; stat -c %u /f/data/table";
-    let said = run(engine, &here, "", &["--user", "999:999"], script);
-    assert_eq!(said, "row\n999");
-    let script = "cat /f/data/table 2>/dev/null || echo private";
-    let said = run(engine, &here, "", &["--user", "33"], script);
-    assert_eq!(said, "private");
+    let said = run(engine, &here, "", &["--user", "70:70"], script);
+    assert_eq!(said, "row\n70");
     run(engine, &here, "", &[], "rm -r /f/data");
 }
 
