@@ -1,5 +1,7 @@
 //! Stop a machine: the supervisor does it; a VM without a supervisor first gets one.
 
+use machine_host::process::ProcessIdentity;
+
 use crate::machine::deadlines;
 use crate::machine::name::MachineName;
 use crate::ops::start::{StartError, StartOptions, start};
@@ -94,6 +96,8 @@ pub async fn stop(
         client::sweep(files);
         return Ok(());
     };
+    // Asked for while it is certainly alive: later its number may be somebody else's.
+    let supervisor = ProcessIdentity::of(connection.greeting.pid);
     connection.stop(force).await.map_err(client_error)?;
     let stopped = async {
         loop {
@@ -107,11 +111,20 @@ pub async fn stop(
     };
     let limit = deadlines::STOP_TOTAL.limit;
     match tokio::time::timeout(limit, stopped).await {
-        Ok(result) => result.map_err(client_error),
-        Err(_) => Err(StopError::TooSlow {
-            name: name.clone(),
-            seconds: limit.as_secs(),
-            vm_pid: connection.greeting.vm_pid,
-        }),
+        Ok(result) => result.map_err(client_error)?,
+        Err(_) => {
+            return Err(StopError::TooSlow {
+                name: name.clone(),
+                seconds: limit.as_secs(),
+                vm_pid: connection.greeting.vm_pid,
+            });
+        }
     }
+    // It waits until its clients have hung up, and they until it is gone: then nothing of the machine is left.
+    drop(connection);
+    if let Ok(Some(supervisor)) = supervisor {
+        let limit = deadlines::SUPERVISOR_EXIT.limit;
+        let _ = tokio::time::timeout(limit, supervisor.ended()).await;
+    }
+    Ok(())
 }
