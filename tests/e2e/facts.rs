@@ -206,9 +206,10 @@ fn given_and_taken_back() {
         ),
         "0\n"
     );
+    // The host's name is there whether or not a proxy needs it.
     assert_eq!(
-        guest(&home, "grep -c machine-agent /etc/hosts || true"),
-        "0\n"
+        guest(&home, "grep -c ' host.containers.internal ' /etc/hosts"),
+        "1\n"
     );
     assert_eq!(guest(&home, "wc -l < /proc/swaps"), "1\n");
     home.dispose().expect("nothing is left");
