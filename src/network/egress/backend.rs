@@ -197,8 +197,10 @@ mod tests {
 
     #[test]
     fn passt_gets_the_addresses_and_opens_no_port() {
-        let common = "--foreground --fd 3 --address 10.0.2.15 --netmask 24 --gateway 10.0.2.2 --dns 10.0.2.3 \
-                      --dns-forward 10.0.2.3 --tcp-ports none --udp-ports none";
+        let common = format!(
+            "--foreground --fd {FIRST_INHERITED} --address 10.0.2.15 --netmask 24 --gateway 10.0.2.2 --dns 10.0.2.3 \
+             --dns-forward 10.0.2.3 --tcp-ports none --udp-ports none"
+        );
         assert_eq!(words(Egress::Passt, true), common);
         assert_eq!(words(Egress::Passt, false), format!("{common} --no-map-gw"));
     }
