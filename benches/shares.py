@@ -18,7 +18,7 @@ step() {{ name=$1; shift; begun=$(now); "$@" >/dev/null; echo "$name $begun $(no
 mkdir -p /run/bench/a; cd /run/bench
 [ -e files.tar ] || {{ (cd a; seq {FILES} | while read -r n; do echo "$n" >"$n"; done); tar -cf files.tar a; rm -r a; }}
 mkdir -p "$1/bench/b"; cd "$1/bench"
-stat -f -c 'type %T 0' .
+echo "type $(findmnt -n -o FSTYPE -T .) 0"
 step create tar -xf /run/bench/files.tar
 forget; step stat ls -l a
 step rename sh -c 'mv a/* b/'
