@@ -75,6 +75,11 @@ impl Paths {
         self.root.join("run/machine/ports.json")
     }
 
+    /// Names that need no server.
+    pub(super) fn hosts(&self) -> PathBuf {
+        self.root.join("etc/hosts")
+    }
+
     /// The file by which engines know that ports can be published.
     pub(super) fn machine_marker(&self) -> PathBuf {
         self.root.join(MACHINE_MARKER)

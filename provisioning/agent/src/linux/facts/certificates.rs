@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Applied, Problem, failed, files, program};
+use super::{Applied, Problem, failed};
 use crate::linux::log::log;
 use crate::linux::paths::Paths;
+use crate::linux::{files, program};
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";

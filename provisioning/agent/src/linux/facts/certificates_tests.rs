@@ -1,7 +1,7 @@
 //! Stand-ins for Debian's and Fedora's tools make the bundle of the guest's own and the added ones.
 
-use super::super::program::testing::Stub;
 use super::*;
+use crate::linux::program::testing::Stub;
 
 const DEBIAN: &str = "cat $ROOT/own.pem $ROOT/usr/local/share/ca-certificates/*.crt > $ROOT/etc/ssl/certs/ca-certificates.crt 2>/dev/null; true";
 const FEDORA: &str = "cat $ROOT/own.pem $ROOT/etc/pki/ca-trust/source/anchors/*.pem > $ROOT/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem 2>/dev/null; true";

@@ -5,9 +5,7 @@
 //! trouble is reported; a guest without any of them hears nothing of it.
 
 mod certificates;
-pub(super) mod files;
 mod host_names;
-pub(super) mod program;
 mod proxies;
 mod swap;
 mod time_zone;
@@ -18,6 +16,7 @@ use machine_protocol::message::{AgentEvent, Part};
 
 use super::health::tell;
 use super::log::chain;
+use super::program::Problem;
 use super::session::Guest;
 
 /// What became of a part.
@@ -28,9 +27,6 @@ enum Applied {
     /// It is as it is wanted.
     Done,
 }
-
-/// In one sentence.
-type Problem = String;
 
 /// The host's certificates from the seed, or why they could not be read.
 pub(super) type Certificates = Result<Option<Vec<u8>>, Problem>;

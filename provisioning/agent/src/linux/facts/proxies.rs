@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use machine_protocol::boot::HostFacts;
 
-use super::{Applied, Problem, failed, files, program};
+use super::{Applied, Problem, failed};
 use crate::linux::log::log;
 use crate::linux::paths::Paths;
+use crate::linux::{files, program};
 
 /// On an emulated processor, in the middle of a boot.
 const RELOAD: Duration = Duration::from_mins(1);
@@ -126,8 +127,8 @@ async fn make_known(paths: &Paths, uid: u32) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::program::testing::Stub;
     use super::*;
+    use crate::linux::program::testing::Stub;
 
     const NASTY: &str = r#"http://u:a%41"b'c\d$HOME`e f@host.containers.internal:1"#;
 

@@ -6,9 +6,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Applied, Problem, failed, files, program};
+use super::{Applied, Problem, failed};
 use crate::linux::log::log;
 use crate::linux::paths::Paths;
+use crate::linux::{files, program};
 
 /// Before swap space on disks, if there is any.
 const PRIORITY: &str = "100";
@@ -132,8 +133,8 @@ impl Zram<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::program::testing::Stub;
     use super::*;
+    use crate::linux::program::testing::Stub;
 
     /// A kernel's files, and programs that keep `/proc/swaps`.
     fn stub() -> Stub {

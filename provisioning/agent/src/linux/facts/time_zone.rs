@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Applied, Problem, failed, files};
+use super::{Applied, Problem, failed};
+use crate::linux::files;
 use crate::linux::paths::Paths;
 
 /// Where the zones lie, as seen from `/etc`.
@@ -25,8 +26,8 @@ pub(super) fn apply(paths: &Paths, zone: Option<&str>) -> Result<Applied, Proble
 
 #[cfg(test)]
 mod tests {
-    use super::super::program::testing::Stub;
     use super::*;
+    use crate::linux::program::testing::Stub;
 
     #[test]
     fn set_changed_and_kept() {

@@ -8,7 +8,7 @@ use machine_protocol::publish::{MAX_PORTS, Port};
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
-use crate::linux::facts::files;
+use crate::linux::files;
 use crate::linux::log::log_error;
 
 /// A table of that many ports, with room.

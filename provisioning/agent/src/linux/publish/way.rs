@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::linux::facts::files;
-use crate::linux::facts::program;
 use crate::linux::log::{chain, log_error};
 use crate::linux::paths::{MACHINE_MARKER_TARGET, Paths};
+use crate::linux::program::{self, Problem};
+use crate::linux::{files, hosts};
 
 /// What Podman has compiled in.
 const NAME: &str = "gateway.containers.internal";
@@ -35,12 +35,11 @@ const PORTS: std::ops::RangeInclusive<u16> = 64_300..=64_399;
 /// For a program, on an emulated processor in the middle of a boot.
 const PROGRAM: Duration = Duration::from_mins(1);
 
-type Problem = String;
-
 /// Makes the way, then the marker.
 pub(super) async fn open(paths: &Paths) -> Result<TcpListener, Problem> {
     let (listener, port) = listen().await?;
-    name(&paths.root().join("etc/hosts")).map_err(failed("the name of the host's side"))?;
+    let line = format!("{ADDRESS} {NAME}");
+    hosts::set(&paths.hosts(), MARK, Some(&line)).map_err(failed("the name of the host's side"))?;
     program::run(paths, "nft", &[&rules(port)], PROGRAM).await?;
     let route = ["route", "replace", "local", ADDRESS, "dev", "lo"];
     program::run(paths, "ip", &route, PROGRAM).await?;
@@ -76,21 +75,6 @@ fn rules(port: u16) -> String {
     )
 }
 
-fn name(hosts: &Path) -> io::Result<bool> {
-    let old = files::read(hosts)?.unwrap_or_default();
-    let text = str::from_utf8(&old)
-        .map_err(|_| io::Error::other(format!("`{}` is not text", hosts.display())))?;
-    files::write(hosts, named(text).as_bytes())
-}
-
-/// The same with our line as its last, once.
-fn named(text: &str) -> String {
-    let others = text.lines().filter(|line| !line.trim_end().ends_with(MARK));
-    let line = format!("{ADDRESS} {NAME} {MARK}");
-    let lines: Vec<&str> = others.chain([line.as_str()]).collect();
-    lines.join("\n") + "\n"
-}
-
 fn mark(paths: &Paths) -> io::Result<()> {
     let marker = paths.machine_marker();
     for place in MARKER_LINKS {
@@ -109,20 +93,8 @@ fn failed(what: &str) -> impl Fn(io::Error) -> Problem + '_ {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::facts::program::testing::Stub;
     use super::*;
-
-    #[test]
-    fn the_line_is_there_once_and_the_others_stay() {
-        let once = named("127.0.0.1 localhost\n10.0.2.2 x # by machine-agent");
-        assert_eq!(
-            once,
-            "127.0.0.1 localhost\n10.0.2.2 x # by machine-agent\n\
-             192.0.2.1 gateway.containers.internal # machine-agent: published ports\n"
-        );
-        assert_eq!(named(&once), once);
-        assert_eq!(named("").lines().count(), 1);
-    }
+    use crate::linux::program::testing::Stub;
 
     #[tokio::test]
     async fn the_marker_comes_last_and_goes_first() {
@@ -148,6 +120,11 @@ mod tests {
             assert_eq!(target, Path::new("/run/podman-machine"));
         }
         assert_eq!(stub.text("run/podman-machine"), "qemu\n");
+        assert_eq!(
+            stub.text("etc/hosts"),
+            "127.0.0.1 localhost\n\
+             192.0.2.1 gateway.containers.internal # machine-agent: published ports\n"
+        );
 
         // Another agent finds all of it and takes the next port.
         let other = open(&stub.paths).await.unwrap();

@@ -7,16 +7,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
-use super::Problem;
-use crate::linux::paths::Paths;
+use super::paths::Paths;
 
 /// Where programs lie; some systems have no directory of their own for root's.
 const DIRECTORIES: [&str; 3] = ["usr/sbin", "usr/bin", "sbin"];
 const OUTPUT_LIMIT: u64 = 64 * 1024;
 const LINE_LENGTH: usize = 300;
 
+/// In one sentence.
+pub(super) type Problem = String;
+
 /// Finds a program.
-pub(in crate::linux) fn find(paths: &Paths, name: &str) -> Option<PathBuf> {
+pub(super) fn find(paths: &Paths, name: &str) -> Option<PathBuf> {
     DIRECTORIES
         .iter()
         .map(|directory| paths.root().join(directory).join(name))
@@ -24,7 +26,7 @@ pub(in crate::linux) fn find(paths: &Paths, name: &str) -> Option<PathBuf> {
 }
 
 /// Runs a program to its end; what it said.
-pub(in crate::linux) async fn run(
+pub(super) async fn run(
     paths: &Paths,
     name: &str,
     arguments: &[&str],
@@ -72,7 +74,7 @@ async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
 
 /// Programs of tests, which note how they were called.
 #[cfg(test)]
-pub(in crate::linux) mod testing {
+pub(super) mod testing {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

@@ -10,7 +10,7 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 const MODE: u32 = 0o644;
 
 /// Makes the file hold `content`; whether that was a change.
-pub(in crate::linux) fn write(path: &Path, content: &[u8]) -> io::Result<bool> {
+pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<bool> {
     match fs_err::read(path) {
         Ok(there) if there == content => return Ok(false),
         Ok(_) => {}
@@ -35,7 +35,7 @@ pub(in crate::linux) fn write(path: &Path, content: &[u8]) -> io::Result<bool> {
 }
 
 /// Makes the path a link to `target`; whether that was a change.
-pub(in crate::linux) fn link(path: &Path, target: &Path) -> io::Result<bool> {
+pub(super) fn link(path: &Path, target: &Path) -> io::Result<bool> {
     match fs_err::read_link(path) {
         Ok(there) if there == target => return Ok(false),
         // It is a file, or nothing.
@@ -49,7 +49,7 @@ pub(in crate::linux) fn link(path: &Path, target: &Path) -> io::Result<bool> {
 }
 
 /// Removes the file; whether there was one.
-pub(in crate::linux) fn remove(path: &Path) -> io::Result<bool> {
+pub(super) fn remove(path: &Path) -> io::Result<bool> {
     match fs_err::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -58,7 +58,7 @@ pub(in crate::linux) fn remove(path: &Path) -> io::Result<bool> {
 }
 
 /// The content; nothing where there is no file.
-pub(in crate::linux) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs_err::read(path) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
