@@ -1,36 +1,38 @@
 //! The owner task: everything that happens to a machine passes through here, one thing at a time.
 //!
-//! It turns reports into the state machine's inputs and carries out the actions that come back; it decides nothing.
+//! It turns reports into the state machine's inputs and carries out the actions that come back; it decides nothing. What
+//! clients ask is answered in [`requests`], what explains a guest that fails is gathered in [`explain`].
+
+mod explain;
+mod requests;
 
 use std::net::TcpListener;
 use std::time::SystemTime;
 
 use machine_host::lock::FileLock;
 use machine_host::termination::Termination;
-use machine_protocol::message::{AgentReply, AgentRequest};
+use machine_protocol::message::AgentRequest;
 use machine_protocol::secret::Secret;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::access;
 use super::audience::Audience;
 use super::boot::BootReport;
 use super::clock::{self, ClockWatch};
 use super::console::ConsoleWatch;
-use super::control::{Reply, Request};
 use super::events::{Event, Failure};
-use super::lifecycle::{Action, Input, Lifecycle, Rung, State};
+use super::lifecycle::{Action, Input, Lifecycle, Rung};
 use super::network::{self, Carried};
 use super::quiet::QuietWatch;
 use super::record::VmRecord;
 use super::run::{BUILD, Inboxes, OwnerPlan};
-use super::server::{ClientRequest, Server};
-use super::{access, diagnosis, evidence};
+use super::server::Server;
 use crate::link::{self, LinkConfig, LinkHandle, LinkReport, VsockEnd};
 use crate::machine::ProviderKind;
 use crate::machine::Vsock;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines::{self, Deadline};
-use crate::machine::ports::Forward;
 use crate::network::egress::keeper::{EgressReport, Keeper};
 use crate::network::publish::{MissingPort, PortNews, PublishConfig};
 use crate::provider::{ExitReason, ProviderError, Vm, VmEvent};
@@ -441,190 +443,6 @@ impl Owner {
                 None
             }
         }
-    }
-
-    async fn request(&mut self, request: ClientRequest) -> Option<Input> {
-        let (request, replies) = match request {
-            ClientRequest::Ask { request, replies } => (request, replies),
-            ClientRequest::Tunnel { stream, target } => {
-                // Without a link the stream is dropped, which the client sees as its end.
-                self.link.as_ref()?.tunnel(stream, target);
-                return None;
-            }
-        };
-        match request {
-            Request::Follow { .. } => {
-                self.audience.follow(replies);
-                None
-            }
-            Request::Stop { force, .. } => {
-                let id = self.audience.wait_for_stop(replies);
-                Some(Input::Stop { id, force })
-            }
-            Request::Statistics { .. } => {
-                let statistics = self.link.as_ref()?.statistics();
-                tokio::spawn(async move {
-                    if let Ok(held) = statistics.await {
-                        let reply = Reply::Statistics {
-                            streams: held.streams as u64,
-                            buffered_bytes: held.buffered_bytes as u64,
-                            peak_buffered_bytes: held.peak_buffered_bytes as u64,
-                        };
-                        // A client that has hung up does not care.
-                        let _ = replies.send(reply).await;
-                    }
-                });
-                None
-            }
-            Request::Reload { .. } => self.reload(replies).await,
-            Request::Ports { .. } => {
-                let open = self.link.as_ref().map(LinkHandle::ports);
-                tokio::spawn(async move {
-                    let ports = match open {
-                        Some(open) => open.await.unwrap_or_default(),
-                        None => Vec::new(),
-                    };
-                    for port in ports {
-                        if replies.send(Reply::Port(port)).await.is_err() {
-                            return;
-                        }
-                    }
-                    // A client that has hung up does not care.
-                    let _ = replies.send(Reply::Listed).await;
-                });
-                None
-            }
-            // The server passes these on in the form above.
-            Request::Tunnel { .. } => None,
-        }
-    }
-
-    /// Takes what a running machine can take of a changed file: its mode and its ports.
-    async fn reload(&mut self, replies: mpsc::Sender<Reply>) -> Option<Input> {
-        let wanted = match self.store.load(&self.config.name) {
-            Ok(machine) => machine.config,
-            Err(error) => {
-                let reason = error.to_string();
-                // A client that has hung up does not care.
-                let _ = replies.try_send(Reply::Refused { reason });
-                return None;
-            }
-        };
-        let rootful = wanted.rootful;
-        let mode_changes = rootful != self.config.rootful;
-        self.config.rootful = rootful;
-        self.config.ports = wanted.ports;
-        let ports = self.link.as_ref().map(|link| self.configure_ports(link));
-        let mut agent = None;
-        if let Some(link) = self.link.as_ref().filter(|_| mode_changes) {
-            if matches!(self.life.state(), State::Running(_))
-                && let Err(error) = access::open_engines(link, &self.files, rootful).await
-            {
-                self.audience.announce(Event::Warning {
-                    message: format!("The API socket cannot be opened: {error}"),
-                });
-            }
-            agent = Some(link.asker());
-        }
-        tokio::spawn(async move {
-            if let Some(agent) = agent {
-                // Without a link the guest is told when there is one.
-                if let Err(error) = agent.ask(AgentRequest::SetMode { rootful }).await {
-                    tracing::info!(error, "The guest does not know of its mode yet");
-                }
-            }
-            let missing = match ports {
-                Some(ports) => ports.await.unwrap_or_default(),
-                None => Vec::new(),
-            };
-            for reply in missing.into_iter().map(Reply::Missing) {
-                if replies.send(reply).await.is_err() {
-                    return;
-                }
-            }
-            // A client that has hung up does not care.
-            let _ = replies.send(Reply::Reloaded).await;
-        });
-        if !mode_changes {
-            return None;
-        }
-        self.audience.announce(Event::ModeChanged { rootful });
-        Some(Input::ModeChanged { rootful })
-    }
-
-    /// Has the link's thread open the ports of the configuration.
-    fn configure_ports(&self, link: &LinkHandle) -> oneshot::Receiver<Vec<MissingPort>> {
-        let ports = self.config.ports.iter().map(Forward::port).collect();
-        link.configure_ports(ports)
-    }
-
-    /// The quiet period is over: has the guest really been silent?
-    async fn silence(&mut self) -> Option<Input> {
-        if let Some(failure) = self.first_boot_failure() {
-            return Some(Input::GuestFailed(failure));
-        }
-        let console = self.files.console_log();
-        if self.quiet.is_silent(self.vm.as_deref(), &console).await {
-            return Some(Input::Silent {
-                detail: self.last_seen().await,
-            });
-        }
-        None
-    }
-
-    fn first_boot_failure(&self) -> Option<Failure> {
-        let lines = evidence::first_boot_journal(&self.files.guest_journal());
-        (!lines.is_empty()).then(|| diagnosis::first_boot(lines))
-    }
-
-    /// What explains a start that takes too long: the agent knows best, if there is one.
-    async fn last_seen(&self) -> Vec<String> {
-        if let Some(refusal) = &self.last_refusal {
-            return vec![format!("The last attempt to reach the agent: {refusal}")];
-        }
-        let Some(link) = &self.link else {
-            return Vec::new();
-        };
-        let diagnosis = link.asker();
-        let diagnosis = diagnosis.ask(AgentRequest::Diagnose);
-        match tokio::time::timeout(deadlines::DIAGNOSIS.limit, diagnosis).await {
-            Ok(Ok(AgentReply::Diagnosis {
-                state,
-                failed_units,
-                detail,
-            })) => {
-                let mut lines = vec![format!("The guest's systemd reports `{state}`")];
-                if !failed_units.is_empty() {
-                    lines.push(format!("Failed units: {}", failed_units.join(", ")));
-                }
-                lines.extend(detail);
-                lines
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// A failure of the guest is explained by what it said last, and gets the command that mends it.
-    fn explained(&self, event: Event) -> Event {
-        let Event::Failed(mut failure) = event else {
-            return event;
-        };
-        if self.vm.is_some() {
-            let console = evidence::tail(&self.files.console_log());
-            if !console.is_empty() {
-                failure
-                    .detail
-                    .push("The guest's console ended with:".to_owned());
-                failure
-                    .detail
-                    .extend(console.into_iter().map(|line| format!("    {line}")));
-            }
-            failure.hints.push(format!(
-                "The whole console is in `{}`",
-                self.files.console_log().display()
-            ));
-        }
-        Event::Failed(diagnosis::explain(self.config.name.as_str(), failure))
     }
 
     async fn climb(&mut self, rung: Rung) {
