@@ -10,6 +10,13 @@ const UP: u32 = 1;
 /// Flag of a route that says that there is none (`RTF_REJECT`).
 const REJECT: u32 = 0x0200;
 
+/// A route whose addresses have no more bits than these in common leads to no network of its own, but is a part of the
+/// default route: VPNs add two halves of all addresses (OpenVPN's `redirect-gateway def1`). The widest private block has
+/// 8 bits (RFC 1918).
+const DEFAULT_UP_TO_IPV4: u8 = 7;
+/// The same for IPv6, where all that is given out is in 2000::/3 (RFC 4291, 2.4).
+const DEFAULT_UP_TO_IPV6: u8 = 3;
+
 /// The routes of this process's network namespace.
 pub(crate) fn present() -> Option<Routes> {
     let mut routes = ipv4(&fs_err::read_to_string("/proc/net/route").ok()?);
@@ -33,7 +40,7 @@ fn ipv4(text: &str) -> Routes {
             continue;
         }
         let prefix = u8::try_from(mask.count_ones()).unwrap_or(32);
-        if prefix == 0 {
+        if prefix <= DEFAULT_UP_TO_IPV4 {
             routes.default_ipv4 = true;
             continue;
         }
@@ -51,7 +58,10 @@ fn is_ipv6_default(line: &str) -> bool {
     let flags = words
         .get(8)
         .and_then(|flags| u32::from_str_radix(flags, 16).ok());
-    words.get(1) == Some(&"00")
+    let prefix = words
+        .get(1)
+        .and_then(|prefix| u8::from_str_radix(prefix, 16).ok());
+    prefix.is_some_and(|prefix| prefix <= DEFAULT_UP_TO_IPV6)
         && flags.is_some_and(|flags| flags & UP != 0 && flags & REJECT == 0)
         && words.get(9) != Some(&"lo")
 }
@@ -81,6 +91,28 @@ mod tests {
             [block("192.0.2.0", 24), block("10.0.0.0", 8)]
         );
         assert_eq!(ipv4(""), Routes::default());
+    }
+
+    /// What OpenVPN's `redirect-gateway def1` and WireGuard's scripts add, so that the route of the line stays below.
+    #[test]
+    fn halves_of_all_addresses_are_a_default() {
+        let half = |first: &str, mask: &str| {
+            format!("heading\ntun0\t{first}\t0100080A\t0003\t0\t0\t0\t{mask}\t0\t0\t0\n")
+        };
+        for text in [half("00000000", "00000080"), half("00000080", "00000080")] {
+            let routes = ipv4(&text);
+            assert!(routes.default_ipv4);
+            assert_eq!(routes.networks, []);
+        }
+        let eighth = ipv4(&half("0000000A", "000000FF"));
+        assert!(!eighth.default_ipv4);
+        let zeros = "0".repeat(32);
+        let global = format!(
+            "2{} 03 {zeros} 00 {zeros} 00000400 00000001 00000000 00000003 tun0",
+            "0".repeat(31)
+        );
+        assert!(is_ipv6_default(&global));
+        assert!(!is_ipv6_default(&global.replacen(" 03 ", " 07 ", 1)));
     }
 
     #[test]
