@@ -127,7 +127,8 @@ pub struct Publisher {
     neighbours: Arc<dyn Neighbours>,
     tell: Tell,
     reading: AtomicUsize,
-    /// Held by the request that is carried out.
+    /// Held by the request that is carried out, whoever's it is: one that waits to learn who has a port must not go on
+    /// after a later one.
     turn: Mutex<()>,
     state: Mutex<State>,
 }
@@ -203,7 +204,6 @@ impl Publisher {
     }
 
     async fn carry_out(&self, request: PublishRequest) -> PublishReply {
-        // One at a time, or one that is late could be half done when the next is.
         let _turn = self.turn.lock().await;
         let is_news = {
             let mut state = self.state.lock().await;
@@ -233,6 +233,7 @@ impl Publisher {
 
     /// Opens these ports for the machine's configuration, and closes what it wanted before; those that cannot be had.
     pub async fn configure(&self, ports: &[Port]) -> Vec<MissingPort> {
+        let _turn = self.turn.lock().await;
         self.set(Owner::Configured, ports).await
     }
 

@@ -24,6 +24,22 @@ impl Neighbours for Somebody {
     }
 }
 
+/// Says who has a port when it is told to.
+#[derive(Debug, Default)]
+struct Hesitant {
+    asked: Notify,
+    may_say: Notify,
+}
+
+#[async_trait]
+impl Neighbours for Hesitant {
+    async fn holder(&self, _port: &Port) -> Option<String> {
+        self.asked.notify_one();
+        self.may_say.notified().await;
+        None
+    }
+}
+
 struct Bench {
     publisher: Arc<Publisher>,
     guest: Link,
@@ -34,6 +50,10 @@ struct Bench {
 impl Bench {
     /// The guest echoes what comes to its ports.
     async fn new(scope: Scope) -> Self {
+        Self::beside(scope, Arc::new(Somebody)).await
+    }
+
+    async fn beside(scope: Scope, neighbours: Arc<dyn Neighbours>) -> Self {
         let secret = Secret::generate().unwrap();
         let hello = |role| Hello {
             role,
@@ -53,10 +73,7 @@ impl Bench {
         tokio::spawn(guest_driver.run());
         let (told, news) = mpsc::unbounded_channel();
         let (_, link) = watch::channel(Some(host.clone()));
-        let config = PublishConfig {
-            scope,
-            neighbours: Arc::new(Somebody),
-        };
+        let config = PublishConfig { scope, neighbours };
         let publisher = Publisher::new(config, link, move |news| {
             let _ = told.send(news);
         });
@@ -276,6 +293,26 @@ async fn a_port_that_was_closed_is_free_at_once() {
             .unwrap();
         bench.publisher.close_port(&wanted, Owner::Container).await;
     }
+}
+
+#[tokio::test]
+async fn the_last_configuration_is_the_one_that_counts() {
+    let neighbours = Arc::new(Hesitant::default());
+    let bench = Bench::beside(Scope::All, neighbours.clone()).await;
+    let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = port("127.0.0.1", holder.local_addr().unwrap().port());
+    let behind = port("127.0.0.1", free());
+    let publisher = Arc::clone(&bench.publisher);
+    let first = tokio::spawn(async move { publisher.configure(&[taken, behind]).await });
+    soon(neighbours.asked.notified()).await;
+    // The first one is still at its taken port when the second comes.
+    let publisher = Arc::clone(&bench.publisher);
+    let second = tokio::spawn(async move { publisher.configure(&[]).await });
+    tokio::task::yield_now().await;
+    neighbours.may_say.notify_one();
+    assert_eq!(soon(first).await.unwrap().len(), 1);
+    assert_eq!(soon(second).await.unwrap(), []);
+    assert_eq!(bench.publisher.list().await, []);
 }
 
 #[tokio::test]
