@@ -65,6 +65,18 @@ pub enum ProviderError {
         source: io::Error,
     },
 
+    /// The program that carries the guest's packets is not there.
+    #[error("The program that carries the machine's network cannot be reached at `{}`", .path.display())]
+    NetworkSilent {
+        /// The machine.
+        machine: String,
+        /// Where it should listen.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+
     /// A file that the VM writes to could not be opened.
     #[error("The log file `{}` could not be opened", .path.display())]
     Log {
@@ -157,6 +169,9 @@ impl ProviderError {
             Self::TooOld { .. } => {
                 vec!["Install a newer QEMU, or put one first in `PATH`".to_owned()]
             }
+            Self::NetworkSilent { machine, .. } => vec![format!(
+                "Choose another network with `machine set --network auto {machine}`"
+            )],
             Self::DiskInUse { .. } => vec![
                 "A virtual machine that an earlier start left behind may still run; \
                  `pgrep -a qemu-system` shows it"

@@ -241,3 +241,57 @@ pub struct VmPaths {
     /// What the VM's program writes to its standard error. Appended to.
     pub vm_log: PathBuf,
 }
+
+/// What tests of providers launch.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A machine called `test` with all of its files in one directory.
+    pub(crate) fn plan(home: &Path) -> LaunchPlan {
+        let file = |name: &str| home.join(name);
+        LaunchPlan {
+            name: "test".to_owned(),
+            cpus: 1,
+            memory_mib: 64,
+            os_disk: file("disk.qcow2"),
+            os_disk_format: DiskFormat::Qcow2,
+            os_base: None,
+            seed: Some(file("seed.img")),
+            ignition: Some(file("ignition.json")),
+            network: NetworkJoint::BuiltIn {
+                network: GuestNetwork {
+                    first: [10, 0, 2, 0].into(),
+                    prefix: 24,
+                    host: [10, 0, 2, 2].into(),
+                    name_server: [10, 0, 2, 3].into(),
+                    guest: [10, 0, 2, 15].into(),
+                },
+                ipv6: true,
+            },
+            link_port: "machine.link.0".to_owned(),
+            first_boot_journal: file("first-boot-journal.log"),
+            shares: Vec::new(),
+            guest_ids: GuestIds {
+                user: 1000,
+                group: 1000,
+                sub_ids: IdRange {
+                    first: 100_000,
+                    count: 1_000_000,
+                },
+            },
+            paths: VmPaths {
+                control_socket: file("qmp.sock"),
+                link_socket: file("link.sock"),
+                vsock_socket: file("vsock.sock"),
+                vsock_device_socket: file("vhost-vsock.sock"),
+                vsock_log: file("vsock.log"),
+                network_socket: file("network.sock"),
+                console_log: file("console.log"),
+                vm_log: file("vm.log"),
+            },
+        }
+    }
+}

@@ -192,10 +192,12 @@ impl Boot {
         for share in &plan.shares {
             set_aside(&share.log);
         }
-        let vm = provider
-            .launch(&plan, &resolved, events)
-            .await
-            .map_err(|error| provider_failure(&error))?;
+        let launched = provider.launch(&plan, &resolved, events).await;
+        let vm = launched.map_err(|error| {
+            let mut failure = provider_failure(&error);
+            failure.detail.extend(outgoing.explain(&error, &self.files));
+            failure
+        })?;
         let vsock = waiting.zip(vm.vsock());
         let vsock = vsock.and_then(|(waiting, device)| waiting.meet(device, &self.files));
         let (vsock, vsock_record) = vsock.unzip();

@@ -8,12 +8,13 @@ use machine_host::companion::Companion;
 use machine_host::program;
 
 use super::events::{Code, Failure};
+use super::evidence;
 use super::record::NetworkRecord;
 use crate::machine::{Egress, MachineConfig};
 use crate::network::egress::choice;
 use crate::network::egress::program::Place;
 use crate::network::egress::{EgressPlan, HostNetwork, Joint, Wish};
-use crate::provider::NetworkJoint;
+use crate::provider::{NetworkJoint, ProviderError};
 use crate::store::layout::MachineFiles;
 
 /// A program that carries packets, as the owner task gets it.
@@ -116,6 +117,17 @@ impl Outgoing {
                 NetworkJoint::Connects
             }
         })
+    }
+
+    /// A VM could not be launched: what the network's program said last, where that is the reason.
+    pub(super) fn explain(&self, error: &ProviderError, files: &MachineFiles) -> Vec<String> {
+        if !matches!(error, ProviderError::NetworkSilent { .. }) {
+            return Vec::new();
+        }
+        let name = self.plan.egress.word();
+        let lines = evidence::tail(&files.network_log());
+        let said = lines.into_iter().map(|line| format!("{name} said: {line}"));
+        said.collect()
     }
 
     /// Completes what could only be done with a VM. A program that does not start leaves a machine without a network,

@@ -138,22 +138,24 @@ async fn prepare_network(
     let end = match plan.network {
         NetworkJoint::BuiltIn { .. } => return Ok(None),
         NetworkJoint::Listens => listen(socket)?,
-        NetworkJoint::Connects => connect_network(socket).await?,
+        NetworkJoint::Connects => connect_network(plan).await?,
     };
     let fd = inherited_number(inherited);
     inherited.push(end);
     Ok(Some(fd))
 }
 
-async fn connect_network(socket: &Path) -> Result<platform::Inherited, ProviderError> {
+async fn connect_network(plan: &LaunchPlan) -> Result<platform::Inherited, ProviderError> {
+    let path = &plan.paths.network_socket;
     let limit = deadlines::NETWORK_PROGRAM.limit;
-    match companion::connect_when_listening(socket, limit).await {
-        Ok(connection) => Ok(platform::inherit_connection(connection)),
-        Err(source) => Err(ProviderError::Socket {
-            path: socket.to_owned(),
+    let connection = companion::connect_when_listening(path, limit)
+        .await
+        .map_err(|source| ProviderError::NetworkSilent {
+            machine: plan.name.clone(),
+            path: path.clone(),
             source,
-        }),
-    }
+        })?;
+    Ok(platform::inherit_connection(connection))
 }
 
 /// The number under which QEMU gets the next thing that it inherits.

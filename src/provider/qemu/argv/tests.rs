@@ -1,53 +1,17 @@
 //! The whole argument lists, written down from the design.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::provider::{GuestIds, VmPaths, VsockDevice};
-use machine_host::subordinate::IdRange;
+use crate::provider::VsockDevice;
+use crate::provider::plan::testing;
 
 fn plan() -> LaunchPlan {
-    let file = |name: &str| PathBuf::from("/m/default").join(name);
     LaunchPlan {
-        os_base: None,
         name: "default".to_owned(),
         cpus: 4,
         memory_mib: 2048,
-        os_disk: file("disk.qcow2"),
-        os_disk_format: DiskFormat::Qcow2,
-        seed: Some(file("seed.img")),
-        ignition: Some(file("ignition.json")),
-        link_port: "machine.link.0".to_owned(),
-        first_boot_journal: file("first-boot-journal.log"),
-        network: NetworkJoint::BuiltIn {
-            network: GuestNetwork {
-                first: [10, 0, 2, 0].into(),
-                prefix: 24,
-                host: [10, 0, 2, 2].into(),
-                name_server: [10, 0, 2, 3].into(),
-                guest: [10, 0, 2, 15].into(),
-            },
-            ipv6: true,
-        },
-        shares: Vec::new(),
-        guest_ids: GuestIds {
-            user: 1000,
-            group: 1000,
-            sub_ids: IdRange {
-                first: 100_000,
-                count: 1_000_000,
-            },
-        },
-        paths: VmPaths {
-            control_socket: file("qmp.sock"),
-            link_socket: file("link.sock"),
-            vsock_socket: file("vsock.sock"),
-            vsock_device_socket: file("vhost-vsock.sock"),
-            vsock_log: file("vsock.log"),
-            network_socket: file("network.sock"),
-            console_log: file("console.log"),
-            vm_log: file("vm.log"),
-        },
+        ..testing::plan(Path::new("/m/default"))
     }
 }
 

@@ -7,16 +7,16 @@ use std::time::Duration;
 use fs_err as fs;
 use machine_host::facts::Architecture;
 use machine_host::process::ProcessIdentity;
-use machine_host::subordinate::IdRange;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::machine::{DiskFormat, GuestNetwork};
+use crate::machine::DiskFormat;
+use crate::provider::plan::testing;
 use crate::provider::qemu::launch::{attach, launch};
 use crate::provider::qemu::vm::QemuVm;
 use crate::provider::{
-    Accelerator, ExitReason, GuestIds, LaunchPlan, NetworkJoint, PauseReason, ProviderError,
-    Resolved, Vm, VmEvent, VmPaths,
+    Accelerator, ExitReason, LaunchPlan, NetworkJoint, PauseReason, ProviderError, Resolved, Vm,
+    VmEvent,
 };
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -46,57 +46,14 @@ impl Fixture {
         // A comma in every path: they must all arrive unchanged.
         let home = directory.path().join("a,b");
         fs::create_dir(&home).unwrap();
-        let file = |name: &str| home.join(name);
-        fs::File::create(file("disk.raw"))
-            .unwrap()
-            .set_len(1 << 20)
-            .unwrap();
-        fs::File::create(file("seed.img"))
-            .unwrap()
-            .set_len(1 << 20)
-            .unwrap();
-        fs::write(file("ignition.json"), "{}").unwrap();
         let plan = LaunchPlan {
-            os_base: None,
-            name: "test".to_owned(),
-            cpus: 1,
-            memory_mib: 64,
-            os_disk: file("disk.raw"),
             os_disk_format: DiskFormat::Raw,
-            seed: Some(file("seed.img")),
-            ignition: Some(file("ignition.json")),
-            link_port: "machine.link.0".to_owned(),
-            first_boot_journal: file("journal.log"),
-            network: NetworkJoint::BuiltIn {
-                network: GuestNetwork {
-                    first: [10, 0, 2, 0].into(),
-                    prefix: 24,
-                    host: [10, 0, 2, 2].into(),
-                    name_server: [10, 0, 2, 3].into(),
-                    guest: [10, 0, 2, 15].into(),
-                },
-                ipv6: false,
-            },
-            shares: Vec::new(),
-            guest_ids: GuestIds {
-                user: 1000,
-                group: 1000,
-                sub_ids: IdRange {
-                    first: 100_000,
-                    count: 1_000_000,
-                },
-            },
-            paths: VmPaths {
-                control_socket: file("qmp.sock"),
-                link_socket: file("link.sock"),
-                vsock_socket: file("vsock.sock"),
-                vsock_device_socket: file("vhost-vsock.sock"),
-                vsock_log: file("vsock.log"),
-                network_socket: file("network.sock"),
-                console_log: file("console.log"),
-                vm_log: file("vm.log"),
-            },
+            ..testing::plan(&home)
         };
+        fs::write(plan.ignition.as_ref().unwrap(), "{}").unwrap();
+        for disk in plan.seed.iter().chain([&plan.os_disk]) {
+            fs::File::create(disk).unwrap().set_len(1 << 20).unwrap();
+        }
         let program = machine_host::program::find("qemu-system-x86_64", &[]);
         let resolved = Resolved {
             program: program.expect("qemu-system-x86 is installed"),
@@ -208,6 +165,32 @@ async fn reset_and_quit_are_events_in_order() {
     vm.power_down().await.unwrap();
     vm.resume().await.unwrap();
     vm.kill().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_nobody_carries_is_said_to_be_so() {
+    let mut fixture = Fixture::new();
+    fixture.plan.network = NetworkJoint::Connects;
+    let (vm, _events) = fixture.launch().await;
+    let error = vm.err().expect("no network, no VM");
+    let socket = &fixture.plan.paths.network_socket;
+    let said = error.to_string();
+    assert!(
+        said.contains("network") && said.contains(&*socket.to_string_lossy()),
+        "{said}"
+    );
+    assert!(
+        std::error::Error::source(&error)
+            .unwrap()
+            .to_string()
+            .contains("does not listen"),
+        "{said}"
+    );
+    assert!(
+        error.hints()[0].contains("`machine set --network auto test`"),
+        "{:?}",
+        error.hints()
+    );
 }
 
 #[tokio::test]
