@@ -84,4 +84,4 @@ def bench(home, name, pids, cpu_seconds, spread):
         lines.append(f"  connect        {spread(times)}")
         print("\n".join(lines))
         home.machine("stop", name)
-    home.machine("set", "--network", "auto", name)
+    home.machine("set", "--network", "built-in", name)

@@ -20,10 +20,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         "folders::missing_and_lost_ones_are_told_and_never_empty",
         missing_and_lost,
     )];
-    trials.extend(for_full(vec![trial(
-        "folders::by_9p_where_virtiofsd_is_missing",
-        by_9p,
-    )]));
+    trials.extend(for_full(vec![
+        trial("folders::by_9p_where_virtiofsd_is_missing", by_9p),
+        trial("folders::with_a_hundred_thousand_files", crowded),
+    ]));
     trials
 }
 
@@ -146,5 +146,34 @@ fn by_9p() {
     assert_eq!(fs_err::read_to_string(new).expect("it is there"), "guest\n");
     let link = fs_err::read_link(home.path().join("open ä/link")).expect("it is a link");
     assert_eq!(link, Path::new("file"));
+    home.dispose().expect("nothing is left");
+}
+
+/// They are made on the host, since an emulated guest would take ten minutes for it; the guest looks at each, moves and
+/// removes them.
+fn crowded() {
+    const FILES: usize = 100_000;
+    let mut home = Home::new("crowd");
+    let folder = make(&home, "crowd");
+    let crowd = Path::new(&folder).join("many");
+    fs_err::create_dir(&crowd).expect("a directory can be made");
+    for number in 0..FILES {
+        fs_err::write(crowd.join(format!("file {number}")), "small")
+            .expect("a file can be written");
+    }
+    home.init("m", &["--volume", &format!("{folder}:/mnt/crowd")]);
+    home.machine(&["start", "m"], BOOT).succeeded();
+    let long = |line: &str| {
+        let words = ["ssh", "m", line];
+        home.machine(&words, BOOT * 4).succeeded()
+    };
+    let counted =
+        "find /mnt/crowd/many -type f -size 1 -printf '%s\\n' | sort | uniq -c | tr -s ' '";
+    assert_eq!(long(counted), format!(" {FILES} 5\n"));
+    long("mv /mnt/crowd/many /mnt/crowd/moved");
+    assert_eq!(long("ls -U /mnt/crowd/moved | wc -l"), format!("{FILES}\n"));
+    long("rm -r /mnt/crowd/moved");
+    assert!(!Path::new(&folder).join("moved").exists());
+    home.machine(&["stop", "m"], BOOT).succeeded();
     home.dispose().expect("nothing is left");
 }

@@ -109,13 +109,14 @@ fn given_away(engine: &Engine<'_>) {
     run(engine, &here, "", &[], "rm -r /f/data");
 }
 
-/// Of the guest's own programs, since the containers' have none for it: locks, and a watcher that hears of what a
+/// Of the guest's own programs, since the containers' have none for it: locks of both kinds, and a watcher that hears of what a
 /// container does.
 fn watched(engine: &Engine<'_>) {
     let here = folder(engine, "watched");
     fs_err::write(here.join("file"), "").expect("a file can be written");
     let script = format!(
         "cd '{0}'; exec 9>lock; flock -n 9; flock -n lock true || echo locked; exec 9>&-; flock -n lock echo free; \
+         flock --fcntl lock flock --fcntl -n lock true || echo locked; flock --fcntl -n lock echo free; \
          systemd-run --user --quiet --unit=watch-folder --path-property='PathModified={0}/file' touch '{0}/heard'",
         here.display()
     );
@@ -123,7 +124,7 @@ fn watched(engine: &Engine<'_>) {
         .home
         .machine(&["ssh", shared::NAME, &script], BOOT)
         .succeeded();
-    assert_eq!(said, "locked\nfree\n");
+    assert_eq!(said, "locked\nfree\nlocked\nfree\n");
     run(engine, &here, "", &[], "echo news >/f/file");
     let script = format!(
         "for try in $(seq 100); do [ -e '{0}/heard' ] && break; sleep 0.2; done; ls '{0}'; \

@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use super::guest::as_root;
 use super::{Engine, each, ended, rootless};
 use crate::support::command::eventually;
-use crate::support::home::SOON;
+use crate::support::home::{BOOT, SOON};
 use crate::support::shared::{IMAGE, NAME};
 
 /// An echo at port 7, which knows the end of what it is sent, and files at port 80, one of them large.
@@ -31,6 +31,7 @@ pub(super) fn trials() -> Vec<Trial> {
         "ports_serve_two_hundred_clients_and_a_slow_one",
         many,
     ));
+    trials.push(rootless("ports_hold_two_thousand_connections", crowd));
     trials
 }
 
@@ -99,6 +100,8 @@ fn published(engine: &Engine<'_>) {
     );
     assert!(is_closed(&format!("127.0.0.2:{one}")));
 
+    datagrams(engine);
+
     // A second container with a number of the first, at another address of the host.
     let clash = format!("127.0.0.2:{one}:80");
     let ended = ended(
@@ -140,6 +143,42 @@ fn published(engine: &Engine<'_>) {
         let line = format!("tcp port {one} at 127.0.0.1 {words}");
         assert!(events.contains(&line), "{line}: {events}");
     }
+}
+
+/// The guest's own server in a container, whose image has none for datagrams.
+fn datagrams(engine: &Engine<'_>) {
+    let port = free_port();
+    let publish = format!("127.0.0.1:{port}:9/udp");
+    let run = ["run", "--detach", "--name", "datagrams", "-p", &publish];
+    let programs = [
+        "--volume=/usr:/usr:ro",
+        "--volume=/usr/lib:/lib:ro",
+        "--volume=/usr/lib64:/lib64:ro",
+    ];
+    let server = [
+        IMAGE,
+        "/usr/bin/socat",
+        "UDP-RECVFROM:9,fork",
+        "EXEC:/usr/bin/cat",
+    ];
+    engine.podman_says(&[&run[..], &programs, &server].concat());
+    echoed(port);
+    engine.podman_says(&["rm", "--force", "--time", "0", "datagrams"]);
+}
+
+/// Waits until a datagram comes back.
+fn echoed(port: u16) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    socket.connect(("127.0.0.1", port)).expect("an address");
+    let pause = Duration::from_millis(500);
+    socket.set_read_timeout(Some(pause)).expect("a time");
+    let mut answer = [0; 16];
+    eventually("a datagram comes back", SOON, || {
+        // It may be lost while the server begins.
+        socket.send(b"datagram").ok()?;
+        let length = socket.recv(&mut answer).ok()?;
+        (&answer[..length] == b"datagram").then_some(())
+    });
 }
 
 fn refused(engine: &Engine<'_>) {
@@ -253,17 +292,7 @@ fn configured(engine: &Engine<'_>) {
         b"of IPv6 inside",
         b"of IPv6 inside",
     );
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
-    socket.connect(("127.0.0.1", udp)).expect("an address");
-    let pause = Duration::from_millis(500);
-    socket.set_read_timeout(Some(pause)).expect("a time");
-    let mut answer = [0; 16];
-    eventually("a datagram comes back", SOON, || {
-        // It may be lost while the server begins.
-        socket.send(b"datagram").ok()?;
-        let length = socket.recv(&mut answer).ok()?;
-        (&answer[..length] == b"datagram").then_some(())
-    });
+    echoed(udp);
 
     let holder = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let taken = holder.local_addr().expect("it is bound").port();
@@ -340,4 +369,51 @@ fn many(engine: &Engine<'_>) {
         Duration::from_secs(10),
         || (listed() == "0").then_some(()),
     );
+}
+
+/// A server that is too busy to take anybody: the guest's kernel holds its clients, until it is ended.
+fn crowd(engine: &Engine<'_>) {
+    const CLIENTS: usize = 2_000;
+    as_root(
+        engine,
+        "systemd-run --quiet --unit e2e-busy --socket-property=ListenStream=4010 --socket-property=Backlog=4096 \
+         --property=KillMode=control-group sleep infinity",
+    );
+    let port = free_port();
+    let forward = format!("127.0.0.1:{port}:4010");
+    let machine = |words: &[&str]| engine.home.machine(&[&["port"], words].concat(), SOON);
+    machine(&["add", &forward, NAME]).succeeded();
+    let address = format!("127.0.0.1:{port}");
+    let mut clients: Vec<TcpStream> = (0..CLIENTS)
+        .map(|number| {
+            let mut client =
+                connect(&address).unwrap_or_else(|error| panic!("client {number}: {error}"));
+            client.write_all(b"here").expect("it is taken");
+            client
+        })
+        .collect();
+    let inside = || {
+        as_root(
+            engine,
+            "ss -Htn state established '( sport = :4010 )' | wc -l",
+        )
+    };
+    eventually("all of them are in the guest", BOOT, || {
+        (inside() == CLIENTS.to_string()).then_some(())
+    });
+    // Others are served beside them.
+    engine.podman_says(&["version"]);
+    as_root(engine, "systemctl stop e2e-busy.socket e2e-busy.service");
+    for (number, client) in clients.iter_mut().enumerate() {
+        let mut rest = Vec::new();
+        match client.read_to_end(&mut rest) {
+            Ok(_) => assert_eq!(rest, b"", "client {number}"),
+            Err(error) => assert_eq!(
+                error.kind(),
+                std::io::ErrorKind::ConnectionReset,
+                "client {number}"
+            ),
+        }
+    }
+    machine(&["rm", &forward, NAME]).succeeded();
 }
