@@ -147,7 +147,7 @@ impl MachineConfig {
         if let Some(volume) = relative {
             return Err(ConfigError::SourceNotAbsolute(volume.source.clone()));
         }
-        sockets::check(&self.forward_sockets, &self.user)?;
+        sockets::check(&self.forward_sockets, &self.volumes, &self.user)?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use machine_protocol::sockets::{LONGEST_PATH, MOST};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::volume::{self, PathStyle};
+use super::volume::{self, PathStyle, Volume};
 
 /// The word for the SSH agent of whoever starts the machine.
 pub const SSH_AGENT: &str = "ssh-agent";
@@ -61,6 +61,14 @@ pub enum SocketError {
     /// Two sockets in one place.
     #[error("the sockets at `{0}` and `{1}` are in each other's way")]
     Clash(String, String),
+    /// Its file would be one of the host's.
+    #[error("the socket's place `{guest}` is in the shared folder `{folder}`")]
+    InFolder {
+        /// The place.
+        guest: String,
+        /// The folder's place.
+        folder: String,
+    },
     /// More than there may be.
     #[error("{0} sockets are more than the {MOST} that a machine can have")]
     TooMany(usize),
@@ -73,7 +81,9 @@ impl SocketError {
             Self::Form(_) | Self::HostRelative(_) | Self::Relative(_) => {
                 "for example `--forward-socket ssh-agent:/run/host/ssh-agent.sock`; `--forward-socket \"\"` is none"
             }
-            Self::Forbidden(_) => "a place below `/run/host` is in nobody's way",
+            Self::Forbidden(_) | Self::InFolder { .. } => {
+                "a place below `/run/host` is in nobody's way"
+            }
             Self::ControlCharacter(_)
             | Self::Colon(_)
             | Self::TooLong(_)
@@ -146,8 +156,8 @@ pub fn parse(text: &str, style: PathStyle, user: &str) -> Result<ForwardSocket, 
     Ok(ForwardSocket { host, guest })
 }
 
-/// Checks the sockets of a machine whose guest has this user.
-pub fn check(sockets: &[ForwardSocket], user: &str) -> Result<(), SocketError> {
+/// Checks the sockets of a machine whose guest has these folders and this user.
+pub fn check(sockets: &[ForwardSocket], volumes: &[Volume], user: &str) -> Result<(), SocketError> {
     if sockets.len() > MOST {
         return Err(SocketError::TooMany(sockets.len()));
     }
@@ -155,6 +165,15 @@ pub fn check(sockets: &[ForwardSocket], user: &str) -> Result<(), SocketError> {
         socket.host.check(|path| Path::new(path).has_root())?;
         check_place(&socket.guest, user)?;
         let place = volume::canonical(&socket.guest);
+        let folder = volumes
+            .iter()
+            .find(|volume| is_in(&place, &volume::canonical(&volume.target)));
+        if let Some(volume) = folder {
+            return Err(SocketError::InFolder {
+                guest: socket.guest.clone(),
+                folder: volume.target.clone(),
+            });
+        }
         let other = sockets[..at].iter().find(|other| {
             let other = volume::canonical(&other.guest);
             is_in(&other, &place) || is_in(&place, &other)

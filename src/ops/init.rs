@@ -363,7 +363,7 @@ fn check(
     pair::check_free(&connections.read()?, &request.name)?;
     let resources = Resources::settle(&request.wish, &host.resources)?;
     volume::check(&request.volumes, &request.user)?;
-    sockets::check(&request.forward_sockets, &request.user)?;
+    sockets::check(&request.forward_sockets, &request.volumes, &request.user)?;
     Ok(resources)
 }
 

@@ -12,7 +12,8 @@ pub fn settle(texts: &[String], user: &str) -> Result<Vec<ForwardSocket>, Socket
     let settled = texts
         .map(|text| sockets::parse(text, style(), user))
         .collect::<Result<Vec<_>, _>>()?;
-    sockets::check(&settled, user)?;
+    // The folders of the machine are looked at with all else of it.
+    sockets::check(&settled, &[], user)?;
     Ok(settled)
 }
 

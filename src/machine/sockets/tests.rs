@@ -149,7 +149,7 @@ fn what_the_guest_has_itself_stays_its_own() {
 
 #[test]
 fn together() {
-    let check = |sockets: &[ForwardSocket]| check(sockets, "core");
+    let check = |sockets: &[ForwardSocket]| check(sockets, &[], "core");
     assert_eq!(
         check(&[socket("/a", "/run/a"), socket("/a", "/run/ab")]),
         Ok(())
@@ -191,13 +191,37 @@ fn together() {
     );
 }
 
+#[test]
+fn not_in_a_folder_of_the_host() {
+    let volume = |target: &str| Volume {
+        source: "/a".into(),
+        target: target.to_owned(),
+        read_only: false,
+    };
+    let check = |target, guest| check(&[socket("/a", guest)], &[volume(target)], "core");
+    for (target, guest) in [
+        ("/mnt/a", "/mnt/a/b/c"),
+        ("/mnt/a", "/var/mnt/a/b"),
+        ("/var/mnt/a", "/mnt/a/b"),
+        ("/mnt/a", "/mnt/a"),
+    ] {
+        let error = check(target, guest);
+        assert!(
+            matches!(error, Err(SocketError::InFolder { .. })),
+            "{guest}: {error:?}"
+        );
+    }
+    assert_eq!(check("/mnt/a", "/mnt/ab"), Ok(()));
+    assert_eq!(check("/mnt/a/b", "/mnt/a/c"), Ok(()));
+}
+
 proptest! {
     /// What is taken can be written and read again, is checked alike in the file, and lies at no forbidden place.
     #[test]
     fn what_is_taken_is_whole(text in "(ssh-agent|/[a-z:/]{0,6})?:?[a-z./:]{0,12}") {
         if let Ok(parsed) = unix(&text) {
             prop_assert_eq!(unix(&parsed.to_string()), Ok(parsed.clone()));
-            prop_assert_eq!(check(std::slice::from_ref(&parsed), "core"), Ok(()));
+            prop_assert_eq!(check(std::slice::from_ref(&parsed), &[], "core"), Ok(()));
             prop_assert!(parsed.guest.starts_with('/') && !parsed.guest.contains(':') && !parsed.guest.contains("//"));
             let stored = toml::to_string(&parsed).unwrap();
             prop_assert_eq!(toml::from_str::<ForwardSocket>(&stored).unwrap(), parsed);
