@@ -16,6 +16,7 @@ pub mod status;
 pub mod time_zone;
 pub mod volume;
 pub mod vsock;
+pub mod word;
 
 pub use config::{DiskFormat, MachineConfig};
 pub use name::MachineName;

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::word::Word;
+
 /// What is to carry the packets of a machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -22,12 +24,10 @@ pub enum Network {
     Auto,
 }
 
-impl Network {
-    /// All of them, the default first.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::BuiltIn, Self::Passt, Self::Gvproxy];
+impl Word for Network {
+    const ALL: &'static [Self] = &[Self::Auto, Self::BuiltIn, Self::Passt, Self::Gvproxy];
 
-    /// The word for it.
-    pub fn word(self) -> &'static str {
+    fn word(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::BuiltIn => "built-in",
@@ -47,8 +47,7 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|network| network.word() == word);
-        known.ok_or_else(|| format!("`{word}` is none of auto, built-in, passt and gvproxy"))
+        Self::from_word(word)
     }
 }
 
@@ -101,7 +100,7 @@ mod tests {
             #[serde(default)]
             network: Network,
         }
-        for network in Network::ALL {
+        for network in Network::ALL.iter().copied() {
             let text = toml::to_string(&File { network }).unwrap();
             assert_eq!(text, format!("network = \"{network}\"\n"));
             assert_eq!(toml::from_str::<File>(&text).unwrap().network, network);
@@ -110,6 +109,8 @@ mod tests {
         assert_eq!(toml::from_str::<File>("").unwrap().network, Network::Auto);
         let later = toml::from_str::<File>("network = \"pigeon\"").unwrap();
         assert_eq!(later.network, Network::Auto);
-        assert!("pigeon".parse::<Network>().is_err());
+        let refused = "pigeon".parse::<Network>().unwrap_err();
+        let expected = "`pigeon` is none of auto, built-in, passt and gvproxy";
+        assert_eq!(refused, expected);
     }
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::word::Word;
+
 /// The vsock that a machine is to have beside its other ways to the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -21,12 +23,10 @@ pub enum Vsock {
     Auto,
 }
 
-impl Vsock {
-    /// All of them, the default first.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::User, Self::UserFirst, Self::Off];
+impl Word for Vsock {
+    const ALL: &'static [Self] = &[Self::Auto, Self::User, Self::UserFirst, Self::Off];
 
-    /// The word for it.
-    pub fn word(self) -> &'static str {
+    fn word(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::User => "user",
@@ -46,8 +46,7 @@ impl FromStr for Vsock {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|vsock| vsock.word() == word);
-        known.ok_or_else(|| format!("`{word}` is none of auto, user, user-first and off"))
+        Self::from_word(word)
     }
 }
 
@@ -62,7 +61,7 @@ mod tests {
             #[serde(default)]
             vsock: Vsock,
         }
-        for vsock in Vsock::ALL {
+        for vsock in Vsock::ALL.iter().copied() {
             let text = toml::to_string(&File { vsock }).unwrap();
             assert_eq!(text, format!("vsock = \"{vsock}\"\n"));
             assert_eq!(toml::from_str::<File>(&text).unwrap().vsock, vsock);

@@ -2,7 +2,7 @@
 # The programs. Their package's C library comes along: what is put into PATH is a wrapper that
 # starts the program through that library's loader.
 
-PROGRAM_PACKAGES=(podman-remote docker-compose docker-registry virtiofsd)
+PROGRAM_PACKAGES=(podman-remote docker-compose docker-registry virtiofsd gvproxy)
 # What `ldd` names for them, and the loader (libc6).
 LIBRARY_PACKAGES=(libc6 libgcc-s1 libsubid5 libseccomp2 libcap-ng0 libgpgme11t64 libassuan9 libgpg-error0)
 

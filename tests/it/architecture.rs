@@ -70,7 +70,6 @@ const EDGES: &[(&str, &[&str])] = &[
             "link",
             "forward",
             "network",
-            "share",
             "engine",
             "store",
             "connection",
@@ -82,7 +81,6 @@ const EDGES: &[(&str, &[&str])] = &[
     // The link's thread serves the sockets that lead over it.
     ("link", &["forward", "network::publish", "machine"]),
     ("network", &["forward", "machine"]),
-    ("share", &["link", "machine"]),
     ("forward", &["machine"]),
     ("engine", &["machine"]),
     ("store", &["machine"]),

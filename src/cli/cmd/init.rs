@@ -249,11 +249,9 @@ mod tests {
             (64, "Etc/UTC")
         );
         assert!(config.rootful && config.import_native_ca);
-        assert_eq!(config.vsock.word(), "off");
-        assert_eq!(
-            (config.network.word(), config.host_loopback),
-            ("passt", false)
-        );
+        assert_eq!(config.vsock, crate::machine::Vsock::Off);
+        assert_eq!(config.network, crate::machine::Network::Passt);
+        assert!(!config.host_loopback);
     }
 
     /// Flags, then our file, then containers.conf, then defaults.

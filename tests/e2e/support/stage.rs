@@ -2,7 +2,8 @@
 //! `MACHINE_E2E_STAGE`:
 //!
 //! ```text
-//! bin/: machine machine-agent-ARCH vhost-device-vsock virtiofsd podman-remote docker docker-compose docker-registry busybox
+//! bin/: machine machine-agent-ARCH vhost-device-vsock virtiofsd gvproxy podman-remote docker docker-compose docker-registry
+//!       busybox
 //! guest.qcow2  images/systemd.tar
 //! ```
 
@@ -37,6 +38,7 @@ impl Stage {
             "machine",
             "vhost-device-vsock",
             "virtiofsd",
+            "gvproxy",
             "podman-remote",
             "docker",
             "docker-compose",

@@ -11,10 +11,10 @@ const UP: u32 = 1;
 const REJECT: u32 = 0x0200;
 
 /// A route whose addresses have no more bits than these in common leads to no network of its own, but is a part of the
-/// default route: VPNs add two halves of all addresses (OpenVPN's `redirect-gateway def1`). The widest private block has
-/// 8 bits (RFC 1918).
+/// default route: VPNs add two halves of all addresses (`OpenVPN` with `redirect-gateway def1`). The widest private block
+/// has 8 bits (RFC 1918).
 const DEFAULT_UP_TO_IPV4: u8 = 7;
-/// The same for IPv6, where all that is given out is in 2000::/3 (RFC 4291, 2.4).
+/// The same for IPv6, where all that is given out is in `2000::/3` (RFC 4291, 2.4).
 const DEFAULT_UP_TO_IPV6: u8 = 3;
 
 /// The routes of this process's network namespace.
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(ipv4(""), Routes::default());
     }
 
-    /// What OpenVPN's `redirect-gateway def1` and WireGuard's scripts add, so that the route of the line stays below.
+    /// What `OpenVPN` adds, so that the line's own default route stays as it is.
     #[test]
     fn halves_of_all_addresses_are_a_default() {
         let half = |first: &str, mask: &str| {
