@@ -59,12 +59,26 @@ fn missing_and_lost() {
         .iter()
         .flat_map(|volume| ["--volume", volume])
         .collect();
-    let more = [&volumes[..], &["--forward-socket", "ssh-agent:/run/host/agent.sock"]].concat();
+    let more = [
+        &volumes[..],
+        &["--forward-socket", "ssh-agent:/run/host/agent.sock"],
+    ]
+    .concat();
     home.init("m", &more);
     fs_err::remove_dir_all(&gone).expect("it can be removed");
     let socket = home.path().join("agent.sock");
-    let _agent = begin(clean(Path::new("ssh-agent"), home.path()).arg("-D").arg("-a").arg(&socket), b"");
-    let started = run(home.command(&["start", "m"]).env("SSH_AUTH_SOCK", &socket), b"", BOOT);
+    let _agent = begin(
+        clean(Path::new("ssh-agent"), home.path())
+            .arg("-D")
+            .arg("-a")
+            .arg(&socket),
+        b"",
+    );
+    let started = run(
+        home.command(&["start", "m"]).env("SSH_AUTH_SOCK", &socket),
+        b"",
+        BOOT,
+    );
     let warning =
         format!("the folder `/mnt/gone` is missing: `{gone}` of the host cannot be shared");
     assert!(started.stderr.contains(&warning), "{}", started.stderr);
