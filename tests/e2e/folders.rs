@@ -67,7 +67,7 @@ fn missing_and_lost() {
     home.init("m", &more);
     fs_err::remove_dir_all(&gone).expect("it can be removed");
     let socket = home.path().join("agent.sock");
-    let _agent = begin(
+    let agent = begin(
         clean(Path::new("ssh-agent"), home.path())
             .arg("-D")
             .arg("-a")
@@ -122,6 +122,7 @@ fn missing_and_lost() {
     home.machine(&["stop", "m"], BOOT).succeeded();
     assert!(begun.elapsed() < NOT_LONG + SOON, "{:?}", begun.elapsed());
     assert_eq!(processes_naming(Path::new(&top)), [""; 0]);
+    drop(agent);
     home.dispose().expect("nothing is left");
 }
 
