@@ -22,6 +22,7 @@ use crate::connection::ConnectionError;
 use crate::hostconf::HostConfError;
 use crate::machine::name::NameError;
 use crate::machine::settings::SettingError;
+use crate::machine::sockets::SocketError;
 use crate::ops::bundle::BundlesError;
 use crate::ops::cp::CopyError;
 use crate::ops::image::ObtainError;
@@ -174,7 +175,7 @@ macro_rules! from_errors {
 }
 
 from_errors! {
-    with hints: BundlesError, ConnectionError, CopyError, HostConfError, ImagesError, InitError, ObtainError, ProviderError, ReferenceError, RemoveError, SetError, SettingError, SshError, StopError, StoreError, VolumesError;
+    with hints: BundlesError, ConnectionError, CopyError, HostConfError, ImagesError, InitError, ObtainError, ProviderError, ReferenceError, RemoveError, SetError, SettingError, SocketError, SshError, StopError, StoreError, VolumesError;
     without: DirectoryError, NameError, SuperviseError, TemplateError, serde_json::Error, std::io::Error,
 }
 

@@ -1,5 +1,7 @@
 //! What the commands say on standard output, in podman's words.
 
+use machine_protocol::sockets::MissingSocket;
+
 use crate::machine::MachineName;
 use crate::machine::resources::{DEFAULT_MEMORY_MIB, HostResources};
 
@@ -33,6 +35,14 @@ pub fn volumes_wait(name: &str) -> String {
         "The machine has other volumes from its next start on: machine restart{}\n",
         suffix(name)
     )
+}
+
+/// A running machine does not have a socket that it should have.
+pub fn missing_socket(missing: &MissingSocket) -> String {
+    let MissingSocket { guest, reason } = missing;
+    notice(&format!(
+        "the machine does not have the socket `{guest}`: {reason}"
+    ))
 }
 
 /// The end of a successful `init`.

@@ -95,6 +95,11 @@ pub async fn serve(
     }
 }
 
+/// Joins a socket of this host to a stream of the guest's, to the end of both.
+pub async fn join(socket: Stream, stream: MuxStream) {
+    platform::relay(socket, stream).await;
+}
+
 /// Joins one client to a target in the guest; without a link it is closed at once.
 pub fn tunnel(client: Stream, target: &Target, link: &watch::Receiver<Option<Link>>) {
     let Some(link) = link.borrow().clone() else {

@@ -6,7 +6,7 @@ use machine_protocol::link::MuxStream;
 /// Copies until both directions have ended.
 pub(super) async fn relay(client: Stream, stream: MuxStream) {
     match machine_protocol::relay::relay_unix(client, stream).await {
-        Ok(relayed) => tracing::trace!(?relayed, "A client of the API socket is done"),
-        Err(error) => tracing::debug!(%error, "A client of the API socket was cut off"),
+        Ok(relayed) => tracing::trace!(?relayed, "A local connection is done"),
+        Err(error) => tracing::debug!(%error, "A local connection was cut off"),
     }
 }

@@ -1,4 +1,4 @@
-//! Named pipes as API sockets come with the Windows providers; until then a client is closed at once.
+//! Named pipes joined to the guest come with the Windows providers; until then one is closed at once.
 
 use machine_host::local_socket::Stream;
 use machine_protocol::link::MuxStream;

@@ -47,7 +47,16 @@ impl Bench {
             link.clone(),
             |_| (),
         );
-        let hub = Hub::new(own, ["vsock"], publish, Arc::new(ports), told);
+        let hub = Hub::new(
+            own,
+            ["vsock"],
+            publish,
+            (
+                Arc::new(ports),
+                Arc::new(crate::network::sockets::HostSockets::new(drop)),
+            ),
+            told,
+        );
         let hub = Arc::new(hub);
         let reset = Arc::new(Notify::new());
         let mut serving = JoinSet::new();

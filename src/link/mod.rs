@@ -9,10 +9,12 @@ use machine_protocol::link::LinkStatistics;
 use machine_protocol::message::{AgentEvent, AgentReply, AgentRequest, Target};
 use machine_protocol::publish::Port;
 use machine_protocol::secret::Secret;
+use machine_protocol::sockets::MissingSocket;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::machine::deadlines;
 use crate::network::publish::{MissingPort, OpenPort, PortNews, PublishConfig};
+use crate::network::sockets::{Route, Unreachable};
 
 mod awaited;
 mod carrier;
@@ -20,6 +22,7 @@ mod choice;
 mod dialled;
 mod services;
 mod session;
+mod sockets;
 mod thread;
 
 pub use carrier::{Carrier, VsockEnd, in_order};
@@ -69,6 +72,13 @@ pub enum LinkReport {
     Agent(AgentEvent),
     /// Something happened to the guest's ports on this host.
     Port(PortNews),
+    /// The agent of the link in use knows at which places it has to listen; or why it does not.
+    SocketsTold {
+        /// In one line.
+        problem: Option<String>,
+    },
+    /// A socket of the host took no connection.
+    SocketUnreachable(Unreachable),
 }
 
 /// An order to the link's thread.
@@ -99,6 +109,11 @@ enum Order {
     Configure {
         ports: Vec<Port>,
         done: oneshot::Sender<Vec<MissingPort>>,
+    },
+    /// Let the guest use these sockets of the host, and no others.
+    Sockets {
+        routes: Vec<Route>,
+        done: oneshot::Sender<Vec<MissingSocket>>,
     },
     /// Say which ports are open.
     Ports(oneshot::Sender<Vec<OpenPort>>),
@@ -200,6 +215,14 @@ impl LinkHandle {
     pub fn configure_ports(&self, ports: Vec<Port>) -> oneshot::Receiver<Vec<MissingPort>> {
         let (done, receiver) = oneshot::channel();
         self.order(Order::Configure { ports, done });
+        receiver
+    }
+
+    /// Lets the guest use these sockets of the host and no others; ready when its agent has done its part, with those
+    /// that it could not make. Without a link the agent is told when there is one.
+    pub fn configure_sockets(&self, routes: Vec<Route>) -> oneshot::Receiver<Vec<MissingSocket>> {
+        let (done, receiver) = oneshot::channel();
+        self.order(Order::Sockets { routes, done });
         receiver
     }
 

@@ -12,6 +12,7 @@ use super::carrier::Io;
 use super::choice::Choice;
 use super::{Answer, LinkReport};
 use crate::network::publish::Publisher;
+use crate::network::sockets::HostSockets;
 
 /// An agent's report longer than this is no report.
 const REPORT_LIMIT: usize = 64 * 1024;
@@ -23,16 +24,18 @@ pub(super) struct Hub {
     choice: Mutex<Choice<Link>>,
     publish: watch::Sender<Option<Link>>,
     publisher: Arc<Publisher>,
+    sockets: Arc<HostSockets>,
     reports: mpsc::UnboundedSender<LinkReport>,
 }
 
 impl Hub {
-    /// `publish` will always hold the link in use, or nothing. `publisher` answers what the guest asks over any session.
+    /// `publish` will always hold the link in use, or nothing. `publisher` and `sockets` answer what the guest asks over any
+    /// session.
     pub(super) fn new(
         (secret, build): (Secret, String),
         carriers: impl IntoIterator<Item = &'static str>,
         publish: watch::Sender<Option<Link>>,
-        publisher: Arc<Publisher>,
+        (publisher, sockets): (Arc<Publisher>, Arc<HostSockets>),
         reports: mpsc::UnboundedSender<LinkReport>,
     ) -> Self {
         Self {
@@ -41,6 +44,7 @@ impl Hub {
             choice: Mutex::new(Choice::new(carriers)),
             publish,
             publisher,
+            sockets,
             reports,
         }
     }
@@ -145,16 +149,21 @@ impl Hub {
     }
 }
 
-/// Takes the streams that the agent opens: its reports, its requests for ports, and nothing else.
+/// Takes the streams that the agent opens: its reports, its requests for ports, clients of the host's sockets, and nothing
+/// else.
 async fn accept_streams(hub: Arc<Hub>, carrier: usize, link: Link) {
     while let Some(incoming) = link.incoming().await {
-        match incoming.target {
+        match incoming.target.clone() {
             Target::AgentEvents => {
                 tokio::spawn(read_reports(incoming, Arc::clone(&hub), carrier));
             }
             Target::Publish => {
                 let publisher = Arc::clone(&hub.publisher);
                 tokio::spawn(async move { publisher.answer(incoming).await });
+            }
+            Target::Socket { guest } => {
+                let sockets = Arc::clone(&hub.sockets);
+                tokio::spawn(async move { sockets.serve(incoming, &guest).await });
             }
             _ => incoming.refuse(ResetCode::UnknownTarget),
         }
@@ -204,7 +213,7 @@ pub(super) fn ask_present(
     });
 }
 
-async fn ask(
+pub(super) async fn ask(
     link: &Link,
     request: &AgentRequest,
 ) -> Result<AgentReply, Box<dyn Error + Send + Sync>> {

@@ -128,13 +128,29 @@ async fn echo(link: Link) {
                 lines.push(&bytes);
                 while let Ok(Some(request)) = lines.next_message::<AgentRequest>() {
                     // The reply names the request, for the tests to see.
-                    let reason = format!("{request:?}");
-                    let line = message::to_line(&AgentReply::Failed { reason }).unwrap();
+                    let reply = match request {
+                        AgentRequest::SetSockets { sockets } => missing(sockets),
+                        other => AgentReply::Failed {
+                            reason: format!("{other:?}"),
+                        },
+                    };
+                    let line = message::to_line(&reply).unwrap();
                     let _ = to.write_all(&line).await;
                 }
             }
             to.finish();
         });
+    }
+}
+
+/// An agent that can make no socket, so that its reply shows what it was asked for.
+fn missing(sockets: Vec<String>) -> AgentReply {
+    let missing = sockets.into_iter().map(|guest| MissingSocket {
+        guest,
+        reason: "no".to_owned(),
+    });
+    AgentReply::Sockets {
+        missing: missing.collect(),
     }
 }
 
@@ -195,5 +211,39 @@ async fn without_the_port_the_vsock_alone_will_do_and_the_last_loss_is_told() {
     assert!(matches!(bench.report().await, LinkReport::Down { .. }));
     let _serial = bench.over_port().await;
     assert_eq!(bench.report().await, up("virtio-serial"));
+    bench.handle.close().await;
+}
+
+#[tokio::test]
+async fn each_agent_is_told_of_the_sockets_and_each_change_is() {
+    let mut bench = Bench::new();
+    let route = |guest: &str| Route {
+        guest: guest.to_owned(),
+        host: None,
+    };
+    let told = || LinkReport::SocketsTold { problem: None };
+    let early = bench.handle.configure_sockets(vec![route("/run/a")]);
+    assert_eq!(soon(early).await.unwrap(), [], "nobody is there");
+    let serial = bench.over_port().await;
+    assert_eq!(bench.report().await, up("virtio-serial"));
+    assert_eq!(bench.report().await, told());
+    let changed = bench
+        .handle
+        .configure_sockets(vec![route("/run/b"), route("/run/a")]);
+    let missing: Vec<String> = soon(changed)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|missing| missing.guest)
+        .collect();
+    assert_eq!(missing, ["/run/a", "/run/b"]);
+    assert_eq!(bench.report().await, told());
+
+    let _vsock = bench.over_vsock().await;
+    assert_eq!(bench.report().await, up("vsock"));
+    assert_eq!(bench.report().await, told(), "over the new one");
+    serial.running.abort();
+    let none = bench.handle.configure_sockets(Vec::new());
+    assert_eq!(soon(none).await.unwrap(), []);
     bench.handle.close().await;
 }

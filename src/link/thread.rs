@@ -11,9 +11,11 @@ use super::carrier::{Acceptor, Carrier};
 use super::dialled::Signals;
 use super::services::Services;
 use super::session::{Hub, ask_present};
+use super::sockets::Sockets;
 use super::{LinkConfig, LinkHandle, LinkReport, Order, awaited, dialled};
 use crate::forward;
 use crate::network::publish::Publisher;
+use crate::network::sockets::HostSockets;
 
 /// Starts the thread. It ends when the handle is dropped; reports end with it.
 pub fn spawn(
@@ -47,7 +49,7 @@ impl Carriers {
     fn open(
         config: LinkConfig,
         publish: watch::Sender<Option<Link>>,
-        publisher: &Arc<Publisher>,
+        answering: (Arc<Publisher>, Arc<HostSockets>),
         reports: mpsc::UnboundedSender<LinkReport>,
     ) -> Self {
         let names: Vec<_> = config.carriers.iter().map(Carrier::name).collect();
@@ -55,7 +57,7 @@ impl Carriers {
             (config.secret, config.build),
             names,
             publish,
-            Arc::clone(publisher),
+            answering,
             reports,
         ));
         let (signals, reset) = (Arc::new(Signals::default()), Arc::new(Notify::new()));
@@ -94,7 +96,15 @@ async fn serve(
         let _ = told.send(LinkReport::Port(news));
     });
     let publisher = Arc::new(publisher);
-    let carriers = Carriers::open(config, publish, &publisher, reports);
+    let told = reports.clone();
+    let host_sockets = Arc::new(HostSockets::new(move |news| {
+        let _ = told.send(LinkReport::SocketUnreachable(news));
+    }));
+    let sockets = Sockets::new(Arc::clone(&host_sockets), current.clone(), reports.clone());
+    let sockets = Arc::new(sockets);
+    tokio::spawn(Arc::clone(&sockets).keep_told());
+    let answering = (Arc::clone(&publisher), Arc::clone(&host_sockets));
+    let carriers = Carriers::open(config, publish, answering, reports);
     let mut services = Services::new(current.clone());
     while let Some(order) = inbox.recv().await {
         match order {
@@ -115,6 +125,13 @@ async fn serve(
                 tokio::spawn(async move {
                     let missing = publisher.configure(&ports).await;
                     let _ = done.send(missing);
+                });
+            }
+            Order::Sockets { routes, done } => {
+                host_sockets.set(routes);
+                let sockets = Arc::clone(&sockets);
+                tokio::spawn(async move {
+                    let _ = done.send(sockets.tell().await);
                 });
             }
             Order::Ports(answer) => {

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::machine::name::{NameError, check_user};
 use crate::machine::ports::{self, Forward, ForwardsError};
 use crate::machine::resources::ResourceError;
+use crate::machine::sockets::{self, ForwardSocket, SocketError};
 use crate::machine::volume::{self, VolumeError};
 use crate::machine::{MachineName, Network, ProviderKind, Resources, Volume, Vsock};
 
@@ -71,6 +72,9 @@ pub struct MachineConfig {
     /// Folders of the host in the guest.
     #[serde(default)]
     pub volumes: Vec<Volume>,
+    /// Sockets of the host in the guest.
+    #[serde(default)]
+    pub forward_sockets: Vec<ForwardSocket>,
 }
 
 /// The word for the host's time zone.
@@ -124,6 +128,9 @@ pub enum ConfigError {
     /// A folder that depends on where the program is started.
     #[error("The folder of the host `{}` is not an absolute path", .0.display())]
     SourceNotAbsolute(PathBuf),
+    /// Sockets that cannot be in the guest.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
 }
 
 impl MachineConfig {
@@ -140,6 +147,7 @@ impl MachineConfig {
         if let Some(volume) = relative {
             return Err(ConfigError::SourceNotAbsolute(volume.source.clone()));
         }
+        sockets::check(&self.forward_sockets, &self.volumes, &self.user)?;
         Ok(())
     }
 }

@@ -113,6 +113,12 @@ deadlines! {
     /// Who has a port that is taken.
     PORT_HOLDER = Duration::from_secs(1), "other machines and the system to say who has a port",
         "somebody waits for a container; the answer only makes an error better";
+    /// A socket of the host that the guest may use.
+    HOST_SOCKET = Duration::from_secs(5), "a socket of the host to take a connection",
+        "a local connect takes microseconds, or fails; a client in the guest waits for it";
+    /// The agent's word that it listens for clients of the host's sockets.
+    AGENT_SOCKETS = Duration::from_secs(20), "the guest to listen for its sockets",
+        "it makes a few files; an emulated guest under load needs seconds, and a reload waits for this one";
     /// What is wrong in a guest whose start takes too long.
     DIAGNOSIS = Duration::from_secs(5), "the guest to say what is wrong in it",
         "it asks systemd a few questions; a guest that cannot answer in this time is told of as it is";
@@ -166,6 +172,7 @@ mod tests {
     fn a_wait_around_another_is_longer() {
         assert!(STORE_LOCK.limit > EDIT_LOCK.limit);
         assert!(START_TOTAL.limit > QUIET_EMULATED.limit);
+        assert!(RELOAD.limit > AGENT_SOCKETS.limit);
         let ladder = [
             AGENT_POWER_OFF,
             ACPI_POWER_DOWN,

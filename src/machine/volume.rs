@@ -243,7 +243,7 @@ const FORBIDDEN_AT_HOME: [&str; 5] = [
 const FORBIDDEN_TREES_AT_HOME: [&str; 3] =
     ["/.ssh", "/.local/share/containers", "/.config/systemd"];
 
-fn is_forbidden(place: &str, user: &str) -> bool {
+pub(super) fn is_forbidden(place: &str, user: &str) -> bool {
     let is_in = |tree: &str| {
         place
             .strip_prefix(tree)
@@ -261,7 +261,7 @@ fn is_forbidden(place: &str, user: &str) -> bool {
 }
 
 /// The one name of a place that images based on `OSTree` have under two.
-fn canonical(target: &str) -> String {
+pub(super) fn canonical(target: &str) -> String {
     for (real, link) in [
         ("/var/home", "/home"),
         ("/var/mnt", "/mnt"),
@@ -281,7 +281,7 @@ fn canonical(target: &str) -> String {
 }
 
 /// The path without `.`, `..`, empty parts and a slash at its end; nothing where it is not absolute.
-fn clean(path: &str) -> Option<String> {
+pub(super) fn clean(path: &str) -> Option<String> {
     let mut parts = Vec::new();
     for part in path.strip_prefix('/')?.split('/') {
         match part {
@@ -328,7 +328,7 @@ fn without_device_prefix(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-fn has_root(path: &str, style: PathStyle) -> bool {
+pub(super) fn has_root(path: &str, style: PathStyle) -> bool {
     match style {
         PathStyle::Unix => path.starts_with('/'),
         PathStyle::Windows => {

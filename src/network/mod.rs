@@ -1,4 +1,5 @@
-//! A machine and the network: how its guest gets out, and what it publishes on the host.
+//! A machine and the network: how its guest gets out, and what it publishes on the host and reaches there.
 
 pub mod egress;
 pub mod publish;
+pub mod sockets;

@@ -34,8 +34,11 @@ use crate::connection::machine::{self as pair, Scheme};
 use crate::connection::{ConnectionError, ConnectionsFile};
 use crate::machine::name::{NameError, check_user};
 use crate::machine::resources::{HostResources, ResourceError, Wish};
+use crate::machine::sockets::{self, SocketError};
 use crate::machine::volume::{self, VolumeError};
-use crate::machine::{MachineConfig, MachineName, Network, ProviderKind, Resources, Volume, Vsock};
+use crate::machine::{
+    ForwardSocket, MachineConfig, MachineName, Network, ProviderKind, Resources, Volume, Vsock,
+};
 use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage, ObtainError};
 use crate::provider::registry;
 use crate::store::{Draft, EditGuard, Store, StoreError, StoredMachine};
@@ -74,6 +77,8 @@ pub struct InitRequest {
     pub host_loopback: bool,
     /// Folders of the host in the guest.
     pub volumes: Vec<Volume>,
+    /// Sockets of the host in the guest.
+    pub forward_sockets: Vec<ForwardSocket>,
 }
 
 /// The providers that this host has, the default first (spec 0).
@@ -171,6 +176,9 @@ pub enum InitError {
     /// The guest cannot have these folders.
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    /// The guest cannot have these sockets.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// The image cannot be had.
     #[error(transparent)]
     Obtain(#[from] ObtainError),
@@ -217,6 +225,7 @@ impl InitError {
         match self {
             Self::Resources(error) => error.hints(),
             Self::Volume(error) => error.hints(),
+            Self::Socket(error) => error.hints(),
             Self::Obtain(error) => error.hints(),
             Self::Image(error) => error.hints(),
             Self::Store(error) => error.hints(),
@@ -304,6 +313,7 @@ pub async fn init(
         host_loopback: request.host_loopback,
         resources,
         volumes: request.volumes.clone(),
+        forward_sockets: request.forward_sockets.clone(),
     };
     let commit = {
         let (store, connections, scheme) = (store.clone(), connections.clone(), request.scheme);
@@ -353,6 +363,7 @@ fn check(
     pair::check_free(&connections.read()?, &request.name)?;
     let resources = Resources::settle(&request.wish, &host.resources)?;
     volume::check(&request.volumes, &request.user)?;
+    sockets::check(&request.forward_sockets, &request.volumes, &request.user)?;
     Ok(resources)
 }
 

@@ -20,6 +20,7 @@ pub mod logs;
 pub mod port;
 pub mod rm;
 pub mod set;
+pub mod sockets;
 pub mod ssh;
 pub mod start;
 pub mod stop;

@@ -124,6 +124,7 @@ pub async fn add(store: &Store, name: &MachineName, port: Forward) -> Result<(),
     let failed = match missing {
         Ok(missing) => {
             let ours = missing
+                .ports
                 .into_iter()
                 .find(|missing| missing.port == port.port());
             let Some(ours) = ours else {

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! checks ─> edit lock ─> stopped? ─> run lock ─> disk ─> machine.toml ─> default connection
-//!                     └─ running, and only the mode changes ─> machine.toml ─> default connection ─> reload
+//!                     └─ running, and only mode, folders, sockets ─> machine.toml ─> default connection ─> reload
 //! ```
 //!
-//! The folders of a machine are what its next start finds in `machine.toml`, so a running one takes them as well.
+//! The folders of a machine are what its next start finds in `machine.toml`, so a running one takes them as well. Its
+//! sockets it has at once.
 //!
 //! Everything that can be refused is refused before the first change. The disk comes before the file that names its
 //! size: a command that is killed in between leaves a disk that is larger than it need be, which the guest uses like
@@ -19,6 +20,7 @@ use std::io;
 
 use fs_err as fs;
 use machine_images::ImageError;
+use machine_protocol::sockets::MissingSocket;
 use thiserror::Error;
 
 use super::init::{Host, allocated_bytes};
@@ -29,7 +31,8 @@ use crate::machine::resources::{ResourceError, Wish};
 use crate::machine::settings::{LARGEST_SWAP_MIB, Origin, SettingError};
 use crate::machine::time_zone::{self, TimeZoneError};
 use crate::machine::{
-    DiskFormat, MachineConfig, MachineName, Network, Resources, Status, Volume, Vsock,
+    DiskFormat, ForwardSocket, MachineConfig, MachineName, Network, Resources, Status, Volume,
+    Vsock,
 };
 use crate::store::{EditGuard, MachineFiles, Store, StoreError, StoredMachine};
 use crate::supervisor::client::{self, ClientError};
@@ -61,6 +64,8 @@ pub struct SetRequest {
     pub usbs: Option<Vec<String>>,
     /// Folders of the host in the guest, instead of those that are.
     pub volumes: Option<Vec<Volume>>,
+    /// Sockets of the host in the guest, instead of those that are.
+    pub forward_sockets: Option<Vec<ForwardSocket>>,
 }
 
 /// What a machine was changed to, and what the user should know about it.
@@ -74,6 +79,8 @@ pub struct SetOutcome {
     pub left: Option<LeftBehind>,
     /// The machine runs and goes on with the folders that it has.
     pub volumes_wait: bool,
+    /// Sockets that the machine, which runs, could not make.
+    pub missing_sockets: Vec<MissingSocket>,
 }
 
 /// A disk that may become larger than the host has room for.
@@ -143,8 +150,8 @@ pub enum SetError {
         /// The provider's word.
         provider: &'static str,
     },
-    /// The running machine did not take its new mode.
-    #[error("Machine `{name}` did not take its new mode; nothing is changed")]
+    /// The running machine did not take the change.
+    #[error("Machine `{name}` did not take the change; nothing is changed")]
     Reload {
         /// The machine.
         name: MachineName,
@@ -179,7 +186,7 @@ impl SetError {
                 let mut hints = vec![format!("stop it first: machine stop {name}")];
                 if *more_than_mode {
                     hints.push(
-                        "on a running machine `--rootful` and `--volume` can be changed, by themselves"
+                        "on a running machine `--rootful`, `--volume` and `--forward-socket` can be changed, by themselves"
                             .to_owned(),
                     );
                 }
@@ -190,19 +197,21 @@ impl SetError {
                 "a stopped machine takes it as well: machine stop {name}"
             )],
             Self::Config(ConfigError::Volume(error)) => error.hints(),
+            Self::Config(ConfigError::Socket(error)) => error.hints(),
             Self::DiskNotLarger { .. } | Self::Config(_) | Self::Lost { .. } => Vec::new(),
         }
     }
 }
 
 impl SetRequest {
-    /// Whether nothing but the mode and the folders is to be changed, which a running machine can take.
+    /// Whether nothing but mode, folders and sockets is to be changed, which a running machine can take.
     fn is_for_running(&self) -> bool {
-        (self.rootful.is_some() || self.volumes.is_some())
+        (self.rootful.is_some() || self.volumes.is_some() || self.forward_sockets.is_some())
             && *self
                 == Self {
                     rootful: self.rootful,
                     volumes: self.volumes.clone(),
+                    forward_sockets: self.forward_sockets.clone(),
                     ..Self::default()
                 }
     }
@@ -246,6 +255,9 @@ impl SetRequest {
         new.import_native_ca = self.import_native_ca.unwrap_or(old.import_native_ca);
         if let Some(volumes) = &self.volumes {
             new.volumes.clone_from(volumes);
+        }
+        if let Some(sockets) = &self.forward_sockets {
+            new.forward_sockets.clone_from(sockets);
         }
         new.check()?;
         Ok(new)
@@ -293,7 +305,8 @@ pub async fn set(
     let not_stopped = |status| SetError::NotStopped {
         name: name.clone(),
         status,
-        more_than_mode: request.rootful.is_some() && !request.is_for_running(),
+        more_than_mode: (request.rootful.is_some() || request.forward_sockets.is_some())
+            && !request.is_for_running(),
     };
     match status {
         Status::Stopped => {}
@@ -329,10 +342,11 @@ pub async fn set(
         shortage,
         left: None,
         volumes_wait: false,
+        missing_sockets: Vec::new(),
     })
 }
 
-/// Changes the mode of a machine that runs, and the folders of its next start.
+/// Changes the mode and the sockets of a machine that runs, and the folders of its next start.
 async fn switch_running(
     store: &Store,
     connections: &ConnectionsFile,
@@ -348,32 +362,42 @@ async fn switch_running(
         let config = write(&guard, connections, &old, new).await?;
         (old, config)
     };
-    let mut left = None;
-    if config.rootful != old.rootful {
-        if let Err(source) = reload(files).await {
-            take_back(store, connections, &old).await;
-            let name = name.clone();
-            return Err(SetError::Reload { name, source });
+    let mode_changes = config.rootful != old.rootful;
+    let mut missing_sockets = Vec::new();
+    if mode_changes || config.forward_sockets != old.forward_sockets {
+        match reload(files).await {
+            Ok(missing) => missing_sockets = missing,
+            Err(source) => {
+                take_back(store, connections, &old).await;
+                let name = name.clone();
+                return Err(SetError::Reload { name, source });
+            }
         }
-        left = left_behind(files, old.rootful).await;
     }
+    let left = if mode_changes {
+        left_behind(files, old.rootful).await
+    } else {
+        None
+    };
     Ok(SetOutcome {
         shortage: None,
+        missing_sockets,
         left,
         volumes_wait: config.volumes != old.volumes,
         config,
     })
 }
 
-/// Lets the supervisor read the file again. One that has gone meanwhile will read it when it comes back.
-async fn reload(files: &MachineFiles) -> Result<(), ClientError> {
+/// Lets the supervisor read the file again; the sockets that the guest could not make. One that has gone meanwhile will
+/// read it when it comes back.
+async fn reload(files: &MachineFiles) -> Result<Vec<MissingSocket>, ClientError> {
     match client::connect(&files.control_socket()).await? {
-        Some(mut connection) => connection.reload().await.map(drop),
-        None => Ok(()),
+        Some(mut connection) => Ok(connection.reload().await?.sockets),
+        None => Ok(Vec::new()),
     }
 }
 
-/// Gives a machine that did not take its new mode the old one back.
+/// Gives a machine that did not take a change its old settings back.
 async fn take_back(store: &Store, connections: &ConnectionsFile, old: &MachineConfig) {
     let taken_back = async {
         let guard = edit(store, &old.name).await?;
@@ -381,12 +405,13 @@ async fn take_back(store: &Store, connections: &ConnectionsFile, old: &MachineCo
         let then = MachineConfig {
             rootful: old.rootful,
             volumes: old.volumes.clone(),
+            forward_sockets: old.forward_sockets.clone(),
             ..now.clone()
         };
         write(&guard, connections, &now, then).await
     };
     if let Err(error) = taken_back.await {
-        tracing::warn!(%error, "The machine's file keeps the new mode");
+        tracing::warn!(%error, "The machine's file keeps the change");
     }
 }
 

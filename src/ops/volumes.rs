@@ -109,7 +109,8 @@ fn one(text: &str, user: &str, directory: &Path) -> Result<volume::Parsed, Volum
     Ok(parsed)
 }
 
-fn style() -> PathStyle {
+/// How this host writes its paths.
+pub(super) fn style() -> PathStyle {
     if std::path::MAIN_SEPARATOR == '\\' {
         PathStyle::Windows
     } else {

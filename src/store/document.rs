@@ -17,7 +17,7 @@ use super::{CorruptReason, MachineFiles, StoreError};
 use crate::machine::{MachineConfig, MachineName};
 
 /// The format that is written.
-const FORMAT: Format = Format { major: 1, minor: 4 };
+const FORMAT: Format = Format { major: 1, minor: 5 };
 
 /// The version of a document's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +190,7 @@ mod tests {
     fn what_is_written_is_the_golden_file_and_is_read_back() {
         let config = config("dev", "/m/dev");
         let text = render(&config).unwrap();
-        assert_eq!(text, golden("machine-1.4.toml"));
+        assert_eq!(text, golden("machine-1.5.toml"));
         assert_eq!(read(&text).unwrap(), config);
     }
 
@@ -207,6 +207,7 @@ mod tests {
             "machine-1.2.toml",
             "machine-1.3.toml",
             "machine-1.4.toml",
+            "machine-1.5.toml",
         ] {
             assert_eq!(read(&golden(later)).unwrap(), config("dev", "/m/dev"));
         }
@@ -229,7 +230,7 @@ mod tests {
             "[else]\nkey = \"kept\"",
             "# Edit it while",
             "rootful = true",
-            "format = \"1.4\"",
+            "format = \"1.5\"",
         ] {
             assert!(new.contains(kept), "{kept}: {new}");
         }
@@ -253,6 +254,28 @@ mod tests {
         ] {
             let mut wanted = read(&text).unwrap();
             wanted.volumes = volumes;
+            text = amend(&name("dev"), Path::new(PATH), text.as_bytes(), &wanted).unwrap();
+            assert_eq!(read(&text).unwrap(), wanted, "{text}");
+            assert!(text.contains("cpus = 2 # enough"), "{text}");
+        }
+    }
+
+    #[test]
+    fn sockets_are_replaced() {
+        let socket = |host: &str, guest: &str| crate::machine::ForwardSocket {
+            host: host.to_owned().into(),
+            guest: guest.to_owned(),
+        };
+        let mut text = golden("machine-1.4.toml").replace("cpus = 2", "cpus = 2 # enough");
+        for sockets in [
+            vec![socket("ssh-agent", "/run/host/a")],
+            vec![socket("/b c", "/run/host/b"), socket("/d", "/run/d ä")],
+            vec![],
+            vec![socket("/b", "/run/host/b")],
+            vec![],
+        ] {
+            let mut wanted = read(&text).unwrap();
+            wanted.forward_sockets = sockets;
             text = amend(&name("dev"), Path::new(PATH), text.as_bytes(), &wanted).unwrap();
             assert_eq!(read(&text).unwrap(), wanted, "{text}");
             assert!(text.contains("cpus = 2 # enough"), "{text}");
@@ -296,7 +319,7 @@ mod tests {
         assert_eq!(
             read(&golden("newer-major.toml")).unwrap_err().to_string(),
             "Machine `dev` was made by a newer version of this program: \
-             `/m/dev/machine.toml` has format 2.0, this version reads 1.4"
+             `/m/dev/machine.toml` has format 2.0, this version reads 1.5"
         );
     }
 
@@ -362,6 +385,11 @@ mod tests {
                 "uid = 1000",
                 "uid = 1000\nvolumes = [{ source = \"a\", target = \"/b\" }]",
                 "`a` is not an absolute path",
+            ),
+            (
+                "uid = 1000",
+                "uid = 1000\nforward_sockets = [{ host = \"/a\", guest = \"/etc/a\" }]",
+                "a socket of the host cannot be at `/etc/a`",
             ),
         ];
         for (old, new, expected) in edits {

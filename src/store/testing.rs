@@ -97,5 +97,6 @@ pub(crate) fn config(text: &str, sockets: &str) -> MachineConfig {
             disk_gib: 100,
         },
         volumes: Vec::new(),
+        forward_sockets: Vec::new(),
     }
 }

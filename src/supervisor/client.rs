@@ -6,6 +6,7 @@ use std::path::Path;
 use machine_host::local_socket::{self, Stream};
 use machine_host::process::ProcessIdentity;
 use machine_protocol::message::Target;
+use machine_protocol::sockets::MissingSocket;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
@@ -58,6 +59,15 @@ pub enum ClientError {
         /// Its words.
         reason: String,
     },
+}
+
+/// What a machine that read its file again could not have.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Configured ports that are not open.
+    pub ports: Vec<MissingPort>,
+    /// Sockets that the guest could not make.
+    pub sockets: Vec<MissingSocket>,
 }
 
 /// A connection that leads into the guest.
@@ -135,18 +145,18 @@ impl Connection {
         }
     }
 
-    /// Asks the supervisor to read `machine.toml` again, and waits until it is in force; returns the configured ports that
-    /// are not open all the same.
-    pub async fn reload(&mut self) -> Result<Vec<MissingPort>, ClientError> {
+    /// Asks the supervisor to read `machine.toml` again, and waits until it is in force.
+    pub async fn reload(&mut self) -> Result<Missing, ClientError> {
         let protocol = self.protocol()?;
         self.send(&Request::Reload { protocol }).await?;
         let socket = self.socket.clone();
         let reloaded = async {
-            let mut missing = Vec::new();
+            let mut missing = Missing::default();
             loop {
                 match self.next().await? {
                     Some(Reply::Reloaded) => return Ok(missing),
-                    Some(Reply::Missing(port)) => missing.push(port),
+                    Some(Reply::Missing(port)) => missing.ports.push(port),
+                    Some(Reply::MissingSocket(socket)) => missing.sockets.push(socket),
                     Some(_) => {}
                     None => {
                         return Err(ClientError::Ended {

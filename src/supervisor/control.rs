@@ -8,6 +8,7 @@
 //! ([`Greeting::negotiate`]), so that a command of one release talks to a supervisor of the one before and after it.
 
 use machine_protocol::message::Target;
+use machine_protocol::sockets::MissingSocket;
 use serde::{Deserialize, Serialize};
 
 use super::events::{Phase, Stamped};
@@ -82,7 +83,8 @@ pub enum Request {
         #[serde(default)]
         force: bool,
     },
-    /// Read `machine.toml` again and apply what a running machine can take: its mode and its ports.
+    /// Read `machine.toml` again and apply what a running machine can take: its mode, its ports and its
+    /// sockets.
     Reload {
         /// The protocol that was negotiated.
         protocol: u32,
@@ -118,6 +120,8 @@ pub enum Reply {
     Stopped,
     /// A configured port is not open, though `machine.toml` was read again.
     Missing(MissingPort),
+    /// The guest could not make a socket, though `machine.toml` was read again.
+    MissingSocket(MissingSocket),
     /// `machine.toml` was read again and is in force.
     Reloaded,
     /// What the link holds.

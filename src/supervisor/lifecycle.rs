@@ -92,6 +92,15 @@ pub enum Input {
     },
     /// A paused VM goes on.
     Resumed,
+    /// The machine is to have sockets of the host, or none.
+    Sockets {
+        /// Whether it is to have any.
+        wanted: bool,
+        /// What is wrong with them on this host, for the user.
+        problem: Option<String>,
+    },
+    /// The agent knows of the sockets, as far as it ever will.
+    SocketsTold,
     /// A folder of the host is not in the guest, for as long as this VM lives.
     ShareLost {
         /// Which and why, for the user.
@@ -163,6 +172,7 @@ struct Guest {
     rootful: EngineState,
     rootless: EngineState,
     ssh_known: bool,
+    sockets_told: bool,
     problems: BTreeMap<Part, String>,
 }
 
@@ -211,6 +221,8 @@ pub struct Lifecycle {
     guest: Guest,
     paused: Option<String>,
     network: Option<String>,
+    sockets_wanted: bool,
+    sockets: Option<String>,
     /// The folders of the host that the VM lacks.
     lost_shares: Vec<String>,
     resets: u32,
@@ -235,6 +247,8 @@ impl Lifecycle {
             guest: Guest::default(),
             paused: None,
             network: None,
+            sockets_wanted: false,
+            sockets: None,
             lost_shares: Vec::new(),
             resets: 0,
             agent_ends: 0,
@@ -319,6 +333,15 @@ impl Lifecycle {
             Input::Network(problem) => {
                 self.network = problem;
                 self.refresh_health(&mut actions);
+            }
+            Input::Sockets { wanted, problem } => {
+                self.sockets_wanted = wanted;
+                self.sockets = problem;
+                self.settle(&mut actions);
+            }
+            Input::SocketsTold => {
+                self.guest.sockets_told = true;
+                self.settle(&mut actions);
             }
             Input::Reset => self.reset(&mut actions),
             Input::Paused { reason } => {
@@ -437,7 +460,9 @@ impl Lifecycle {
 
     /// Ends a start whose promises are kept; keeps the health of a running machine up to date.
     fn settle(&mut self, actions: &mut Vec<Action>) {
-        if self.is_starting() && self.link && self.guest.is_ready(self.rootful) {
+        let sockets_known = self.guest.sockets_told || !self.sockets_wanted;
+        let is_ready = self.link && sockets_known && self.guest.is_ready(self.rootful);
+        if self.is_starting() && is_ready {
             self.state = State::Running(None);
             actions.push(Action::OpenApi);
             self.refresh_health(actions);
@@ -577,6 +602,7 @@ impl Lifecycle {
         shares
             .chain(self.guest.problems.values())
             .chain(&self.network)
+            .chain(&self.sockets)
             .map(String::as_str)
     }
 

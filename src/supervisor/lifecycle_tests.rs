@@ -112,6 +112,60 @@ fn a_machine_whose_ssh_server_is_off_comes_up_degraded() {
 }
 
 #[test]
+fn a_start_waits_until_the_agent_knows_of_the_sockets_and_no_longer() {
+    let sockets = |wanted, problem: Option<&str>| Input::Sockets {
+        wanted,
+        problem: problem.map(str::to_owned),
+    };
+    let mut life = Lifecycle::new(false, false);
+    for input in [
+        sockets(true, None),
+        launched(),
+        link_up(),
+        Input::SocketsTold,
+        // What was told to the agent of another session counts no more.
+        Input::LinkDown { reason: "x".into() },
+        link_up(),
+        listening(Engine::Rootful),
+        ready(Engine::Rootless),
+        health(Part::Ssh, None),
+    ] {
+        life.handle(input);
+    }
+    assert_eq!(life.state(), &State::Starting(Phase::Engine));
+    let actions = life.handle(Input::SocketsTold);
+    assert_eq!(actions, [Action::OpenApi, Action::Announce(Event::Ready)]);
+
+    // A machine that runs is as it was, whatever is changed; only what is wrong is told.
+    assert_eq!(life.handle(sockets(true, None)), []);
+    let degraded = life.handle(sockets(true, Some("no agent")));
+    let reason = "no agent".to_owned();
+    assert_eq!(degraded, [Action::Announce(Event::Degraded { reason })]);
+    life.handle(Input::LinkDown { reason: "x".into() });
+    life.handle(sockets(false, None));
+    assert_eq!(
+        life.state(),
+        &State::Running(Some("the link to the guest is lost".into()))
+    );
+
+    // Sockets that are given up do not keep a start waiting.
+    let mut life = Lifecycle::new(false, false);
+    life.handle(sockets(true, None));
+    for input in [
+        launched(),
+        link_up(),
+        listening(Engine::Rootful),
+        ready(Engine::Rootless),
+        health(Part::Ssh, None),
+    ] {
+        life.handle(input);
+    }
+    assert!(life.is_starting());
+    life.handle(sockets(false, None));
+    assert_eq!(life.state(), &State::Running(None));
+}
+
+#[test]
 fn problems_are_told_together() {
     let mut life = running();
     life.handle(health(Part::TimeZone, Some("no zone")));
@@ -351,6 +405,11 @@ fn any_input() -> impl Strategy<Value = Input> {
             failed_units: vec![]
         })),
         Just(Input::GuestFailed(Failure::new("x"))),
+        any::<bool>().prop_map(|wanted| Input::Sockets {
+            wanted,
+            problem: None
+        }),
+        Just(Input::SocketsTold),
         Just(Input::Reset),
         Just(Input::Paused {
             reason: "full".into()

@@ -7,6 +7,7 @@ mod explain;
 mod requests;
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use machine_host::lock::FileLock;
@@ -35,6 +36,7 @@ use crate::machine::config::MachineConfig;
 use crate::machine::deadlines::{self, Deadline};
 use crate::network::egress::keeper::{EgressReport, Keeper};
 use crate::network::publish::{MissingPort, PortNews, PublishConfig};
+use crate::network::sockets::{self, Route, Unreachable};
 use crate::provider::{ExitReason, ProviderError, Vm, VmEvent};
 use crate::store::layout::MachineFiles;
 use crate::store::{Store, document};
@@ -100,6 +102,7 @@ pub(super) struct Owner {
     start_by: Instant,
     last_refusal: Option<String>,
     ports: PublishConfig,
+    ssh_agent: Option<PathBuf>,
     /// Folders of the host that the guest lacks, by their places in it.
     lost_shares: Vec<String>,
     exiting: bool,
@@ -141,15 +144,29 @@ impl Owner {
             start_by: plan.start_by,
             last_refusal: None,
             ports: plan.ports,
+            ssh_agent: plan.ssh_agent,
             lost_shares: Vec::new(),
             exiting: false,
         }
+    }
+
+    /// What the state machine has to know of the sockets of the host.
+    fn sockets(&self) -> Input {
+        Input::Sockets {
+            wanted: !self.config.forward_sockets.is_empty(),
+            problem: sockets::problem(&self.routes()),
+        }
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        sockets::routes(&self.config.forward_sockets, self.ssh_agent.as_deref())
     }
 
     /// Takes what comes, one thing at a time, until all is over.
     pub(super) async fn serve(&mut self, inboxes: &mut Inboxes, mut terminated: Termination) {
         let mut tick = tokio::time::interval(deadlines::CLOCK_TICK.limit);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.handle(self.sockets()).await;
         while !self.exiting {
             let far = Instant::now() + deadlines::START_TOTAL.limit;
             let rung = self.rung.unwrap_or(far);
@@ -288,6 +305,8 @@ impl Owner {
         }
         // What cannot be opened is reported.
         drop(self.configure_ports(&link));
+        // The guest is told when it is there.
+        drop(link.configure_sockets(self.routes()));
         self.link = Some(link);
         self.vm = Some(vm);
         if !adopted {
@@ -437,6 +456,20 @@ impl Owner {
             LinkReport::Agent(event) => {
                 tracing::debug!(?event, "The agent reports");
                 Some(Input::Agent(event))
+            }
+            LinkReport::SocketsTold { problem } => {
+                if let Some(problem) = problem {
+                    self.audience.announce(Event::Warning {
+                        message: format!("the guest has no sockets of the host: {problem}"),
+                    });
+                }
+                Some(Input::SocketsTold)
+            }
+            LinkReport::SocketUnreachable(Unreachable { guest, reason }) => {
+                self.audience.announce(Event::Warning {
+                    message: format!("the socket `{guest}` of the guest leads nowhere: {reason}"),
+                });
+                None
             }
             LinkReport::Port(news) => {
                 self.audience.announce(port_event(news));

@@ -1,5 +1,6 @@
 //! From the hidden command to a running owner task: limits, lock, sockets, and who reports to whom.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::machine::config::MachineConfig;
 use crate::machine::deadlines;
 use crate::network::egress::keeper::EgressReport;
 use crate::network::publish::{PublishConfig, Scope};
+use crate::network::sockets;
 use crate::provider::{Provider, VmEvent};
 use crate::store::{MachineFiles, Store, StoredMachine};
 
@@ -65,6 +67,8 @@ pub struct SuperviseRequest {
     pub rescue: bool,
     /// Where its ports may listen.
     pub ports: Scope,
+    /// What names the socket of the SSH agent of whoever starts it.
+    pub ssh_agent: Option<OsString>,
     /// What the user should know from the beginning.
     pub warning: Option<String>,
 }
@@ -78,6 +82,7 @@ pub(super) struct OwnerPlan {
     pub(super) start_by: Instant,
     pub(super) rescue: bool,
     pub(super) ports: PublishConfig,
+    pub(super) ssh_agent: Option<PathBuf>,
 }
 
 /// Runs one machine until it has stopped. Events go to the log, to clients and, until the start has ended, to
@@ -151,6 +156,7 @@ pub async fn supervise(
         start_by: Instant::now() + request.timeout.unwrap_or(deadlines::START_TOTAL.limit),
         rescue: request.rescue,
         ports,
+        ssh_agent: sockets::ssh_agent(request.ssh_agent.as_deref()),
     };
     let mut owner = Owner::new(plan, audience, &inboxes);
     owner.serve(&mut inboxes, terminated).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 
-use crate::support::command::{Finished, run};
+use crate::support::command::{Finished, begin, clean, run};
 use crate::support::home::{BOOT, Home, SOON};
 use crate::support::stage::processes_naming;
 use crate::support::{for_full, trial};
@@ -59,9 +59,26 @@ fn missing_and_lost() {
         .iter()
         .flat_map(|volume| ["--volume", volume])
         .collect();
-    home.init("m", &volumes);
+    let more = [
+        &volumes[..],
+        &["--forward-socket", "ssh-agent:/run/host/agent.sock"],
+    ]
+    .concat();
+    home.init("m", &more);
     fs_err::remove_dir_all(&gone).expect("it can be removed");
-    let started = home.machine(&["start", "m"], BOOT);
+    let socket = home.path().join("agent.sock");
+    let agent = begin(
+        clean(Path::new("ssh-agent"), home.path())
+            .arg("-D")
+            .arg("-a")
+            .arg(&socket),
+        b"",
+    );
+    let started = run(
+        home.command(&["start", "m"]).env("SSH_AUTH_SOCK", &socket),
+        b"",
+        BOOT,
+    );
     let warning =
         format!("the folder `/mnt/gone` is missing: `{gone}` of the host cannot be shared");
     assert!(started.stderr.contains(&warning), "{}", started.stderr);
@@ -74,6 +91,11 @@ fn missing_and_lost() {
         said,
         "top\nlost\nTHIS-FOLDER-OF-THE-HOST-IS-MISSING.txt\nrefused\n"
     );
+
+    // The SSH agent of whoever started it is there as soon as the start is over.
+    let ask = "SSH_AUTH_SOCK=/run/host/agent.sock ssh-add -l || echo $?";
+    let asked = guest(&home, ask).succeeded();
+    assert_eq!(asked, "The agent has no identities.\n1\n");
 
     // Its program ends: the machine says so, and nobody comes to wait for the folder.
     let program = sharing(&home, &lost);
@@ -100,6 +122,7 @@ fn missing_and_lost() {
     home.machine(&["stop", "m"], BOOT).succeeded();
     assert!(begun.elapsed() < NOT_LONG + SOON, "{:?}", begun.elapsed());
     assert_eq!(processes_naming(Path::new(&top)), [""; 0]);
+    drop(agent);
     home.dispose().expect("nothing is left");
 }
 

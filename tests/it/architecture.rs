@@ -79,7 +79,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("provider", &["machine", "link"]),
     // The link's thread serves the sockets that lead over it.
-    ("link", &["forward", "network::publish", "machine"]),
+    (
+        "link",
+        &["forward", "network::publish", "network::sockets", "machine"],
+    ),
     ("network", &["forward", "machine"]),
     ("forward", &["machine"]),
     ("engine", &["machine"]),

@@ -15,6 +15,8 @@ mod exec;
 mod facts;
 #[path = "linux/publish.rs"]
 mod publish;
+#[path = "linux/sockets.rs"]
+mod sockets;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -12,6 +12,7 @@
 //! - [`message`] and [`boot`]: what is said on the streams and on the seed disk.
 //! - [`exec`]: what is said on the stream of a program that is run in the guest; no IO.
 //! - [`publish`]: what is said about published ports; no IO.
+//! - [`sockets`]: what is said about sockets of the host in the guest; no IO.
 //!
 //! `docs/protocol.md` is the written form, with test vectors that the tests here check.
 
@@ -26,3 +27,4 @@ pub mod mux;
 pub mod publish;
 pub mod relay;
 pub mod secret;
+pub mod sockets;

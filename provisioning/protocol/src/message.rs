@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::publish::Protocol;
+use crate::sockets::MissingSocket;
 
 /// The longest JSON line that a reader takes, without its newline.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -41,6 +42,11 @@ pub enum Target {
     },
     /// One [`crate::publish::PublishRequest`] and its reply; opened by the agent.
     Publish,
+    /// A socket of the host, for a client of this path in the guest; opened by the agent.
+    Socket {
+        /// The path in the guest.
+        guest: String,
+    },
 }
 
 /// Which of the guest's two engines.
@@ -81,6 +87,8 @@ pub enum Part {
     Ports,
     /// Folders of the host.
     Shares,
+    /// Sockets of the host.
+    Sockets,
 }
 
 /// Something that happened in the guest.
@@ -165,6 +173,11 @@ pub enum AgentRequest {
         /// Its place in the guest.
         target: String,
     },
+    /// Listen at these paths for clients of the host's sockets, and at no others.
+    SetSockets {
+        /// The paths in the guest.
+        sockets: Vec<String>,
+    },
 }
 
 /// The answer to an [`AgentRequest`].
@@ -197,6 +210,11 @@ pub enum AgentReply {
     Clock {
         /// The guest's time in nanoseconds since 1970 (UTC).
         unix_ns: i64,
+    },
+    /// Answer to [`AgentRequest::SetSockets`]: the agent listens at all paths but these.
+    Sockets {
+        /// Which, and why.
+        missing: Vec<MissingSocket>,
     },
     /// It cannot be done.
     Failed {
@@ -300,6 +318,12 @@ mod tests {
                 r#"{"port":{"protocol":"udp","port":53}}"#,
             ),
             (Target::Publish, r#""publish""#),
+            (
+                Target::Socket {
+                    guest: "/run/host/a.sock".to_owned(),
+                },
+                r#"{"socket":{"guest":"/run/host/a.sock"}}"#,
+            ),
         ] {
             assert_eq!(serde_json::to_string(&target).unwrap(), json);
             assert_eq!(serde_json::from_str::<Target>(json).unwrap(), target);

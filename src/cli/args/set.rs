@@ -18,6 +18,11 @@ pub struct SetArgs {
     #[arg(long, value_name = "GIB", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub disk_size: Option<u64>,
 
+    /// Socket of the host that the machine can use, `HOST:GUEST`, each an absolute path, instead of all that were; `ssh-agent`
+    /// as HOST is the SSH agent of whoever starts the machine; "" for none
+    #[arg(long, value_name = "HOST:GUEST", allow_hyphen_values = true)]
+    pub forward_socket: Vec<String>,
+
     /// Let the guest reach what listens on the host's loopback, as it does unless this is false
     #[arg(long, truth = None)]
     pub host_loopback: Option<bool>,

@@ -17,6 +17,7 @@ use crate::machine::settings::{Layer, Origin, Settings, Wishes};
 use crate::ops::connection;
 use crate::ops::image::ImageRequest;
 use crate::ops::init::{self, Host, InitError, InitProgress, InitReporter, InitRequest};
+use crate::ops::sockets;
 use crate::ops::start::StartOptions;
 
 pub(super) async fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<(), CommandError> {
@@ -37,6 +38,7 @@ pub(super) async fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<()
     let listed = &settings.volumes.value;
     request.volumes = volumes::settle(listed, by_default, &request.user, session)
         .map_err(|error| error.with_hints(settings.blame_volumes()))?;
+    request.forward_sockets = sockets::settle(&args.forward_socket, &request.user)?;
     let host = Host::detect();
     if request.wish.memory_mib.is_none() && host.resources.clamps_default_memory() {
         printer.stderr(&texts::clamped_memory(&host.resources));
@@ -147,6 +149,7 @@ fn request(
         network: args.network.unwrap_or_default(),
         host_loopback: args.host_loopback.unwrap_or(true),
         volumes: Vec::new(),
+        forward_sockets: Vec::new(),
     })
 }
 

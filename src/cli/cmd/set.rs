@@ -9,12 +9,17 @@ use crate::machine::Volume;
 use crate::machine::resources::Wish;
 use crate::ops::init::Host;
 use crate::ops::set::{self, SetRequest};
+use crate::ops::sockets;
 
 pub(super) async fn run(args: &SetArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let machine = session.store.find(name_or_default(&args.names))?;
     let name = &machine.config.name;
     let mut request = request(args);
     request.volumes = volumes(args, &machine.config.user, session)?;
+    if !args.forward_socket.is_empty() {
+        let sockets = sockets::settle(&args.forward_socket, &machine.config.user)?;
+        request.forward_sockets = Some(sockets);
+    }
     let host = Host::detect();
     let work = set::set(&session.store, &session.connections, &host, name, &request);
     let outcome = session.interrupt.guard(work).await?;
@@ -27,6 +32,9 @@ pub(super) async fn run(args: &SetArgs, session: &Session<'_>) -> Result<(), Com
     }
     if outcome.volumes_wait {
         printer.stderr(&texts::volumes_wait(name.as_str()));
+    }
+    for missing in &outcome.missing_sockets {
+        printer.stderr(&texts::missing_socket(missing));
     }
     if let Some(left) = outcome.left {
         printer.stderr(&texts::left_behind(
@@ -50,7 +58,7 @@ fn volumes(
     super::volumes::settle(&args.volume, false, user, session).map(Some)
 }
 
-/// What the arguments ask for, the folders aside.
+/// What the arguments ask for, the folders and sockets aside.
 fn request(args: &SetArgs) -> SetRequest {
     // `--usb ""` is podman's way to say none.
     let usbs = args.usb.iter().filter(|usb| !usb.is_empty()).cloned();
@@ -72,6 +80,7 @@ fn request(args: &SetArgs) -> SetRequest {
         host_loopback: args.host_loopback,
         usbs: (!args.usb.is_empty()).then(|| usbs.collect()),
         volumes: None,
+        forward_sockets: None,
     }
 }
 
@@ -118,6 +127,7 @@ mod tests {
                 host_loopback: Some(false),
                 usbs: Some(vec!["a".to_owned(), "b".to_owned()]),
                 volumes: None,
+                forward_sockets: None,
             }
         );
         assert_eq!(

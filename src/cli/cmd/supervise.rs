@@ -13,6 +13,9 @@ use crate::supervisor::{self, SuperviseRequest};
 /// Where verdicts on accelerators are kept, below the data directory.
 const ACCELERATORS: &str = "accelerators.json";
 
+/// Names the socket of the SSH agent (`ssh-agent(1)`).
+const SSH_AGENT: &str = "SSH_AUTH_SOCK";
+
 pub(super) async fn run(args: &SuperviseArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let machine = session.store.find(&args.name)?;
     let provider = registry::provider(machine.config.provider)?;
@@ -33,6 +36,7 @@ pub(super) async fn run(args: &SuperviseArgs, session: &Session<'_>) -> Result<(
         timeout: args.timeout,
         rescue: args.rescue,
         ports,
+        ssh_agent: std::env::var_os(SSH_AGENT),
         warning,
     };
     supervisor::supervise(request, provider).await?;

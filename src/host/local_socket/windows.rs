@@ -65,10 +65,16 @@ pub async fn connect(path: &Path) -> io::Result<Stream> {
         .map(|client| Stream(Side::Client(client)))
 }
 
-/// `\\.\pipe\` and the path with its separators and drive colon replaced: unique as the path is.
+/// How the names of pipes begin.
+const PIPES: &str = r"\\.\pipe\";
+
+/// What is the name of a pipe already, else `\\.\pipe\` and the path with its separators and drive colon replaced: unique as the path is.
 fn pipe_name(path: &Path) -> OsString {
-    let flat: String = path
-        .to_string_lossy()
+    let text = path.to_string_lossy();
+    if text.starts_with(PIPES) {
+        return path.into();
+    }
+    let flat: String = text
         .chars()
         .map(|c| {
             if matches!(c, '\\' | '/' | ':') {
@@ -78,7 +84,7 @@ fn pipe_name(path: &Path) -> OsString {
             }
         })
         .collect();
-    OsString::from(format!(r"\\.\pipe\machine{flat}"))
+    OsString::from(format!("{PIPES}machine{flat}"))
 }
 
 macro_rules! delegate {

@@ -30,6 +30,7 @@ fn host() -> Host {
 fn request(image: &Path) -> InitRequest {
     InitRequest {
         volumes: Vec::new(),
+        forward_sockets: Vec::new(),
         name: name("dev"),
         provider: ProviderKind::Qemu,
         user: DEFAULT_USER.to_owned(),

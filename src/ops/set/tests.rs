@@ -360,6 +360,53 @@ async fn a_running_machine_takes_its_mode_and_says_what_is_left_behind() {
 }
 
 #[tokio::test]
+async fn a_running_machine_takes_its_sockets_and_says_which_it_could_not_make() {
+    let bench = Bench::new();
+    let files = bench.make("dev").files;
+    let missing = MissingSocket {
+        guest: "/run/host/a".to_owned(),
+        reason: "a file is there".to_owned(),
+    };
+    let sockets = |texts: &[&str]| SetRequest {
+        forward_sockets: Some(
+            crate::ops::sockets::settle(
+                &texts
+                    .iter()
+                    .map(|text| (*text).to_owned())
+                    .collect::<Vec<_>>(),
+                "core",
+            )
+            .unwrap(),
+        ),
+        ..SetRequest::default()
+    };
+    let asked = supervisor(
+        &files,
+        WireStatus::Running,
+        vec![Some(Reply::MissingSocket(missing.clone())), None],
+    );
+    // The one reply is followed by the end, which is no answer.
+    let error = change(&bench, &sockets(&["ssh-agent:/run/host/a"])).await;
+    assert!(matches!(error, Err(SetError::Reload { .. })), "{error:?}");
+    assert_eq!(stored(&bench).forward_sockets, [], "it is taken back");
+    asked.abort();
+
+    let asked = supervisor(&files, WireStatus::Running, vec![Some(Reply::Reloaded)]);
+    let request = sockets(&["ssh-agent:/run/host/a", "/b:/run/host/b"]);
+    let outcome = change(&bench, &request).await.unwrap();
+    assert_eq!(outcome.missing_sockets, []);
+    assert_eq!(asked.await.unwrap(), [Request::Reload { protocol: NEWEST }]);
+    assert_eq!(stored(&bench).forward_sockets.len(), 2);
+    // The same again is no change, and none is one.
+    let asked = supervisor(&files, WireStatus::Running, vec![Some(Reply::Reloaded)]);
+    change(&bench, &request).await.unwrap();
+    assert!(!asked.is_finished(), "nothing was asked");
+    change(&bench, &sockets(&[])).await.unwrap();
+    asked.await.unwrap();
+    assert_eq!(stored(&bench).forward_sockets, []);
+}
+
+#[tokio::test]
 async fn the_mode_that_a_running_machine_has_is_no_change() {
     let bench = Bench::new();
     let files = bench.make("dev").files;

@@ -70,7 +70,7 @@ impl Owner {
         }
     }
 
-    /// Takes what a running machine can take of a changed file: its mode and its ports.
+    /// Takes what a running machine can take of a changed file: its mode, its ports and its sockets.
     async fn reload(&mut self, replies: mpsc::Sender<Reply>) -> Option<Input> {
         let wanted = match self.store.load(&self.config.name) {
             Ok(machine) => machine.config,
@@ -86,6 +86,14 @@ impl Owner {
         self.config.rootful = rootful;
         self.config.ports = wanted.ports;
         let ports = self.link.as_ref().map(|link| self.configure_ports(link));
+        let sockets = if wanted.forward_sockets == self.config.forward_sockets {
+            None
+        } else {
+            self.config.forward_sockets = wanted.forward_sockets;
+            self.handle(self.sockets()).await;
+            let link = self.link.as_ref();
+            link.map(|link| link.configure_sockets(self.routes()))
+        };
         let mut agent = None;
         if let Some(link) = self.link.as_ref().filter(|_| mode_changes) {
             if matches!(self.life.state(), State::Running(_))
@@ -108,7 +116,16 @@ impl Owner {
                 Some(ports) => ports.await.unwrap_or_default(),
                 None => Vec::new(),
             };
-            for reply in missing.into_iter().map(Reply::Missing) {
+            let missing_sockets = match sockets {
+                Some(sockets) => sockets.await.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            let missing_sockets = missing_sockets.into_iter().map(Reply::MissingSocket);
+            for reply in missing
+                .into_iter()
+                .map(Reply::Missing)
+                .chain(missing_sockets)
+            {
                 if replies.send(reply).await.is_err() {
                     return;
                 }

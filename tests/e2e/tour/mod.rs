@@ -14,6 +14,7 @@ mod kube;
 mod network;
 pub(crate) mod ports;
 mod registry;
+mod sockets;
 mod systemd;
 
 use std::collections::BTreeSet;
@@ -150,6 +151,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(guest::trials());
     trials.extend(containers::trials());
     trials.extend(folders::trials());
+    trials.extend(sockets::trials());
     trials.extend(network::trials());
     trials.extend(ports::trials());
     trials.extend(build::trials());

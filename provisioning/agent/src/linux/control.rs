@@ -1,18 +1,20 @@
 //! The host's requests to the agent itself: one JSON line each, answered by one line.
 
+use std::rc::Rc;
+
 use machine_protocol::link::{Link, MuxStream, ResetCode, StreamError};
 use machine_protocol::message::{self, AgentReply, AgentRequest, LineBuffer, LineError};
 
 use super::log::{chain, log, log_error};
 use super::paths::chosen_engine;
 use super::session::Guest;
-use super::{clock, observe, shares, systemd};
+use super::{clock, observe, shares, sockets, systemd};
 
 /// Answers requests until the host says no more.
 pub(super) async fn serve(
     stream: MuxStream,
     link: &Link,
-    guest: &Guest,
+    guest: &Rc<Guest>,
 ) -> Result<(), StreamError> {
     let (mut from, mut to) = stream.into_split();
     let mut lines = LineBuffer::default();
@@ -44,7 +46,7 @@ pub(super) async fn serve(
     Ok(())
 }
 
-async fn answer(request: AgentRequest, link: &Link, guest: &Guest) -> AgentReply {
+async fn answer(request: AgentRequest, link: &Link, guest: &Rc<Guest>) -> AgentReply {
     match request {
         AgentRequest::PowerOff => {
             log("The host asks for power-off");
@@ -65,6 +67,10 @@ async fn answer(request: AgentRequest, link: &Link, guest: &Guest) -> AgentReply
             shares::lose(guest, target).await;
             AgentReply::Accepted
         }
+        AgentRequest::SetSockets { sockets } => match sockets::set(guest, sockets, link).await {
+            Ok(missing) => AgentReply::Sockets { missing },
+            Err(reason) => AgentReply::Failed { reason },
+        },
         AgentRequest::SetMode { rootful } => {
             observe::switch(guest, chosen_engine(rootful)).await;
             AgentReply::Accepted

@@ -9,7 +9,7 @@
 //! * [`docker`]: the link at the place where Docker's clients look; [`clock`]: the guest's clock;
 //!   [`health`]: what else has to work; [`facts`]: what the guest has in common with its host;
 //!   [`name_services`]: what root's engine has to have loaded; [`publish`]: ports of the host for containers;
-//!   [`shares`]: folders of the host, which [`notify`] lets others wait for.
+//!   [`shares`]: folders of the host, which [`notify`] lets others wait for; [`sockets`]: sockets of the host.
 //!
 //! One thread, and no state but the list of events and, in a file, the published ports: a new agent in place of a dead one
 //! says the same.
@@ -38,6 +38,7 @@ mod program;
 mod publish;
 mod session;
 mod shares;
+mod sockets;
 mod sys;
 mod systemd;
 mod targets;

@@ -15,7 +15,7 @@ use super::events::uptime_ms;
 use super::facts::Certificates;
 use super::log::{chain, log, log_error};
 use super::session::Guest;
-use super::{facts, health, name_services, notify, publish, shares, systemd, watch};
+use super::{facts, health, name_services, notify, publish, shares, sockets, systemd, watch};
 
 /// A socket's file is there a moment before the socket listens.
 const REFUSALS: u32 = 5;
@@ -67,7 +67,7 @@ async fn folders(guest: &Rc<Guest>) -> bool {
     }
 }
 
-async fn engine(guest: &Guest, engine: Engine) {
+async fn engine(guest: &Rc<Guest>, engine: Engine) {
     let socket = guest.paths.engine_socket(engine);
     if let Err(error) = watch::until(&socket, || is_socket(&socket).then_some(())).await {
         let reason = format!("`{}` could not be waited for", socket.display());
@@ -75,6 +75,8 @@ async fn engine(guest: &Guest, engine: Engine) {
         fail(guest, engine, reason).await;
         return;
     }
+    // With it the file systems are there that the host's sockets may lie in.
+    sockets::refresh(guest).await;
     guest.events.publish(AgentEvent::SocketListening { engine });
     // By then another may be the machine's.
     guest.facts_applied().await;
@@ -119,9 +121,10 @@ async fn ping(socket: &Path, disk_is_full: bool) -> Result<(), PingError> {
     }
 }
 
-async fn boot(guest: &Guest, booted: news::Sender<bool>) {
+async fn boot(guest: &Rc<Guest>, booted: news::Sender<bool>) {
     let finished = systemd::boot_finished(&guest.paths).await;
     booted.send_replace(true);
+    sockets::refresh(guest).await;
     let state = match finished {
         Ok(state) => state,
         Err(error) => {

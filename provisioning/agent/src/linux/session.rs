@@ -21,6 +21,7 @@ use super::events::Events;
 use super::log::{chain, log, log_error};
 use super::paths::{Paths, chosen_engine};
 use super::publish::{self, Published};
+use super::sockets::Sockets;
 use super::targets;
 
 /// The wait after the first failure to reach the host over a carrier; each further one is twice as long.
@@ -51,6 +52,8 @@ pub(super) struct Guest {
     facts_applied: watch::Sender<bool>,
     /// Places of folders that the host has lost; held while folders are mounted or given up.
     pub(super) lost_shares: tokio::sync::Mutex<BTreeSet<String>>,
+    /// The sockets of the host.
+    pub(super) sockets: Sockets,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,7 @@ impl Guest {
             closing: watch::Sender::new(false),
             facts_applied: watch::Sender::new(false),
             lost_shares: tokio::sync::Mutex::default(),
+            sockets: Sockets::default(),
         }
     }
 

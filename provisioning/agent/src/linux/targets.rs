@@ -30,7 +30,7 @@ pub(super) async fn serve(incoming: Incoming, link: Link, guest: Rc<Guest>) {
         Target::Discard => discard(incoming.accept()).await,
         Target::Source { bytes } => source(incoming.accept(), bytes).await,
         Target::Echo => echo(incoming.accept()).await,
-        Target::AgentEvents | Target::Publish => {
+        Target::AgentEvents | Target::Publish | Target::Socket { .. } => {
             return incoming
                 .refuse_with(ResetCode::UnknownTarget, "The agent opens this one itself");
         }

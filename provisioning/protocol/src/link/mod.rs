@@ -92,7 +92,7 @@ pub struct Link {
 impl Link {
     /// Opens a stream. It can be written at once; a refusal shows as a reset.
     pub fn open(&self, target: &Target) -> Result<MuxStream, LinkError> {
-        // Targets are enums of numbers, which always serialise.
+        // Targets are enums of numbers and texts, which always serialise.
         let payload = serde_json::to_vec(target).unwrap_or_default();
         if payload.len() > MAX_TARGET || payload.is_empty() {
             return Err(LinkError::TargetTooLong);
