@@ -100,6 +100,8 @@ enum Order {
         ports: Vec<Port>,
         done: oneshot::Sender<Vec<MissingPort>>,
     },
+    /// Let servers of the guest be ports of this host, or no more.
+    ForwardListeners { on: bool, done: oneshot::Sender<()> },
     /// Say which ports are open.
     Ports(oneshot::Sender<Vec<OpenPort>>),
     /// Say what the link holds.
@@ -200,6 +202,14 @@ impl LinkHandle {
     pub fn configure_ports(&self, ports: Vec<Port>) -> oneshot::Receiver<Vec<MissingPort>> {
         let (done, receiver) = oneshot::channel();
         self.order(Order::Configure { ports, done });
+        receiver
+    }
+
+    /// Lets servers of the guest be ports of this host as the guest tells of them, or closes all that are; ready when
+    /// that is done. The guest has to be asked to tell.
+    pub fn forward_listeners(&self, on: bool) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        self.order(Order::ForwardListeners { on, done });
         receiver
     }
 

@@ -165,6 +165,12 @@ pub enum AgentRequest {
         /// Its place in the guest.
         target: String,
     },
+    /// Say which servers of the guest listen, now and whenever that changes, by
+    /// [`crate::publish::Wanted::Listeners`]; or say it no more.
+    WatchListeners {
+        /// Whether it is to be said.
+        on: bool,
+    },
 }
 
 /// The answer to an [`AgentRequest`].

@@ -65,6 +65,10 @@ async fn answer(request: AgentRequest, link: &Link, guest: &Guest) -> AgentReply
             shares::lose(guest, target).await;
             AgentReply::Accepted
         }
+        AgentRequest::WatchListeners { on } => {
+            guest.listeners.watch(on);
+            AgentReply::Accepted
+        }
         AgentRequest::SetMode { rootful } => {
             observe::switch(guest, chosen_engine(rootful)).await;
             AgentReply::Accepted
