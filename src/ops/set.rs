@@ -5,7 +5,7 @@
 //!                     └─ running, and only the mode changes ─> machine.toml ─> default connection ─> reload
 //! ```
 //!
-//! The folders of a machine are what its next start finds in `machine.toml`, so a running one takes them as well.
+//! Whether servers of the guest are ports of the host is changed as the mode is. The folders of a machine are what its next start finds in `machine.toml`, so a running one takes them as well.
 //!
 //! Everything that can be refused is refused before the first change. The disk comes before the file that names its
 //! size: a command that is killed in between leaves a disk that is larger than it need be, which the guest uses like
@@ -57,6 +57,8 @@ pub struct SetRequest {
     pub network: Option<Network>,
     /// Whether its guest is to reach the host's loopback.
     pub host_loopback: Option<bool>,
+    /// Whether servers of the guest are to be ports of the host.
+    pub forward_listeners: Option<bool>,
     /// USB devices that are to be passed through, instead of those that are.
     pub usbs: Option<Vec<String>>,
     /// Folders of the host in the guest, instead of those that are.
@@ -143,8 +145,8 @@ pub enum SetError {
         /// The provider's word.
         provider: &'static str,
     },
-    /// The running machine did not take its new mode.
-    #[error("Machine `{name}` did not take its new mode; nothing is changed")]
+    /// The running machine did not take its new settings.
+    #[error("Machine `{name}` did not take its new settings; nothing is changed")]
     Reload {
         /// The machine.
         name: MachineName,
@@ -179,7 +181,7 @@ impl SetError {
                 let mut hints = vec![format!("stop it first: machine stop {name}")];
                 if *more_than_mode {
                     hints.push(
-                        "on a running machine `--rootful` and `--volume` can be changed, by themselves"
+                        "on a running machine `--rootful`, `--forward-listeners` and `--volume` can be changed, by themselves"
                             .to_owned(),
                     );
                 }
@@ -196,15 +198,22 @@ impl SetError {
 }
 
 impl SetRequest {
-    /// Whether nothing but the mode and the folders is to be changed, which a running machine can take.
+    /// Whether nothing is to be changed but what a running machine can take: the mode, the forwarding of servers, and the
+    /// folders.
     fn is_for_running(&self) -> bool {
-        (self.rootful.is_some() || self.volumes.is_some())
+        self.is_partly_for_running()
             && *self
                 == Self {
                     rootful: self.rootful,
+                    forward_listeners: self.forward_listeners,
                     volumes: self.volumes.clone(),
                     ..Self::default()
                 }
+    }
+
+    /// Whether something of that is to be changed.
+    fn is_partly_for_running(&self) -> bool {
+        self.rootful.is_some() || self.forward_listeners.is_some() || self.volumes.is_some()
     }
 
     /// The configuration with the change, the disk aside. Whatever the host and the types refuse is an error here.
@@ -243,6 +252,7 @@ impl SetRequest {
         new.vsock = self.vsock.unwrap_or(old.vsock);
         new.network = self.network.unwrap_or(old.network);
         new.host_loopback = self.host_loopback.unwrap_or(old.host_loopback);
+        new.forward_listeners = self.forward_listeners.unwrap_or(old.forward_listeners);
         new.import_native_ca = self.import_native_ca.unwrap_or(old.import_native_ca);
         if let Some(volumes) = &self.volumes {
             new.volumes.clone_from(volumes);
@@ -293,7 +303,7 @@ pub async fn set(
     let not_stopped = |status| SetError::NotStopped {
         name: name.clone(),
         status,
-        more_than_mode: request.rootful.is_some() && !request.is_for_running(),
+        more_than_mode: request.is_partly_for_running() && !request.is_for_running(),
     };
     match status {
         Status::Stopped => {}
@@ -332,7 +342,7 @@ pub async fn set(
     })
 }
 
-/// Changes the mode of a machine that runs, and the folders of its next start.
+/// Changes the mode of a machine that runs, whether servers of its guest are forwarded, and the folders of its next start.
 async fn switch_running(
     store: &Store,
     connections: &ConnectionsFile,
@@ -349,13 +359,16 @@ async fn switch_running(
         (old, config)
     };
     let mut left = None;
-    if config.rootful != old.rootful {
+    let mode_changes = config.rootful != old.rootful;
+    if mode_changes || config.forward_listeners != old.forward_listeners {
         if let Err(source) = reload(files).await {
             take_back(store, connections, &old).await;
             let name = name.clone();
             return Err(SetError::Reload { name, source });
         }
-        left = left_behind(files, old.rootful).await;
+        if mode_changes {
+            left = left_behind(files, old.rootful).await;
+        }
     }
     Ok(SetOutcome {
         shortage: None,
@@ -373,20 +386,21 @@ async fn reload(files: &MachineFiles) -> Result<(), ClientError> {
     }
 }
 
-/// Gives a machine that did not take its new mode the old one back.
+/// Gives a machine that did not take its new settings the old ones back.
 async fn take_back(store: &Store, connections: &ConnectionsFile, old: &MachineConfig) {
     let taken_back = async {
         let guard = edit(store, &old.name).await?;
         let now = store.load(&old.name)?.config;
         let then = MachineConfig {
             rootful: old.rootful,
+            forward_listeners: old.forward_listeners,
             volumes: old.volumes.clone(),
             ..now.clone()
         };
         write(&guard, connections, &now, then).await
     };
     if let Err(error) = taken_back.await {
-        tracing::warn!(%error, "The machine's file keeps the new mode");
+        tracing::warn!(%error, "The machine's file keeps the new settings");
     }
 }
 

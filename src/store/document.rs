@@ -17,7 +17,7 @@ use super::{CorruptReason, MachineFiles, StoreError};
 use crate::machine::{MachineConfig, MachineName};
 
 /// The format that is written.
-const FORMAT: Format = Format { major: 1, minor: 4 };
+const FORMAT: Format = Format { major: 1, minor: 6 };
 
 /// The version of a document's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +190,7 @@ mod tests {
     fn what_is_written_is_the_golden_file_and_is_read_back() {
         let config = config("dev", "/m/dev");
         let text = render(&config).unwrap();
-        assert_eq!(text, golden("machine-1.4.toml"));
+        assert_eq!(text, golden("machine-1.6.toml"));
         assert_eq!(read(&text).unwrap(), config);
     }
 
@@ -207,6 +207,7 @@ mod tests {
             "machine-1.2.toml",
             "machine-1.3.toml",
             "machine-1.4.toml",
+            "machine-1.6.toml",
         ] {
             assert_eq!(read(&golden(later)).unwrap(), config("dev", "/m/dev"));
         }
@@ -229,7 +230,7 @@ mod tests {
             "[else]\nkey = \"kept\"",
             "# Edit it while",
             "rootful = true",
-            "format = \"1.4\"",
+            "format = \"1.6\"",
         ] {
             assert!(new.contains(kept), "{kept}: {new}");
         }
@@ -264,6 +265,7 @@ mod tests {
     fn what_is_back_at_its_default_is_written() {
         let mut config = config("dev", "/m/dev");
         config.host_loopback = false;
+        config.forward_listeners = true;
         config.network = crate::machine::Network::Passt;
         let closed = render(&config).unwrap();
         assert_eq!(read(&closed).unwrap(), config);
@@ -296,7 +298,7 @@ mod tests {
         assert_eq!(
             read(&golden("newer-major.toml")).unwrap_err().to_string(),
             "Machine `dev` was made by a newer version of this program: \
-             `/m/dev/machine.toml` has format 2.0, this version reads 1.4"
+             `/m/dev/machine.toml` has format 2.0, this version reads 1.6"
         );
     }
 

@@ -288,6 +288,7 @@ impl Owner {
         }
         // What cannot be opened is reported.
         drop(self.configure_ports(&link));
+        drop(link.forward_listeners(self.config.forward_listeners));
         self.link = Some(link);
         self.vm = Some(vm);
         if !adopted {
@@ -421,6 +422,9 @@ impl Owner {
                     // The guest may have been told of another mode than that of now.
                     link.tell(AgentRequest::SetMode {
                         rootful: self.config.rootful,
+                    });
+                    link.tell(AgentRequest::WatchListeners {
+                        on: self.config.forward_listeners,
                     });
                 }
                 Some(Input::LinkUp {

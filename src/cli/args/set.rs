@@ -18,6 +18,10 @@ pub struct SetArgs {
     #[arg(long, value_name = "GIB", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub disk_size: Option<u64>,
 
+    /// Let servers of the guest and of containers with `--network host` be ports of the host's loopback
+    #[arg(long, truth = None)]
+    pub forward_listeners: Option<bool>,
+
     /// Let the guest reach what listens on the host's loopback, as it does unless this is false
     #[arg(long, truth = None)]
     pub host_loopback: Option<bool>,
