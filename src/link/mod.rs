@@ -115,6 +115,8 @@ enum Order {
         routes: Vec<Route>,
         done: oneshot::Sender<Vec<MissingSocket>>,
     },
+    /// Let servers of the guest be ports of this host, or no more.
+    ForwardListeners { on: bool, done: oneshot::Sender<()> },
     /// Say which ports are open.
     Ports(oneshot::Sender<Vec<OpenPort>>),
     /// Say what the link holds.
@@ -223,6 +225,14 @@ impl LinkHandle {
     pub fn configure_sockets(&self, routes: Vec<Route>) -> oneshot::Receiver<Vec<MissingSocket>> {
         let (done, receiver) = oneshot::channel();
         self.order(Order::Sockets { routes, done });
+        receiver
+    }
+
+    /// Lets servers of the guest be ports of this host as the guest tells of them, or closes all that are; ready when
+    /// that is done. The guest has to be asked to tell.
+    pub fn forward_listeners(&self, on: bool) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        self.order(Order::ForwardListeners { on, done });
         receiver
     }
 

@@ -134,6 +134,13 @@ async fn serve(
                     let _ = done.send(sockets.tell().await);
                 });
             }
+            Order::ForwardListeners { on, done } => {
+                let publisher = Arc::clone(&publisher);
+                tokio::spawn(async move {
+                    publisher.forward_listeners(on).await;
+                    let _ = done.send(());
+                });
+            }
             Order::Ports(answer) => {
                 let publisher = Arc::clone(&publisher);
                 tokio::spawn(async move {

@@ -64,6 +64,9 @@ pub struct MachineConfig {
     /// Whether its guest reaches what listens on the host's loopback.
     #[serde(default = "yes")]
     pub host_loopback: bool,
+    /// Whether servers of the guest are ports of the host.
+    #[serde(default)]
+    pub forward_listeners: bool,
     /// Ports of the host that lead to the guest, beside those of containers.
     #[serde(default)]
     pub ports: Vec<Forward>,

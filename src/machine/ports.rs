@@ -21,6 +21,28 @@ pub enum PortScope {
     Loopback,
 }
 
+/// Who wants a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortOwner {
+    /// A container that publishes it.
+    Container,
+    /// The machine's configuration.
+    Configured,
+    /// A server of the guest, which yields to both.
+    Listener,
+}
+
+impl fmt::Display for PortOwner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Container => "a container",
+            Self::Configured => "`machine port`",
+            Self::Listener => "a guest's server",
+        })
+    }
+}
+
 /// A port of the host and where it leads. Its text is `[ADDRESS:]PORT[:GUEST-PORT][/tcp|/udp]`, as with `-p` of podman's
 /// containers, but that one number is both ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -75,6 +75,8 @@ pub struct InitRequest {
     pub network: Network,
     /// Whether its guest reaches the host's loopback.
     pub host_loopback: bool,
+    /// Whether servers of the guest are ports of the host.
+    pub forward_listeners: bool,
     /// Folders of the host in the guest.
     pub volumes: Vec<Volume>,
     /// Sockets of the host in the guest.
@@ -311,6 +313,7 @@ pub async fn init(
         network: request.network,
         ports: Vec::new(),
         host_loopback: request.host_loopback,
+        forward_listeners: request.forward_listeners,
         resources,
         volumes: request.volumes.clone(),
         forward_sockets: request.forward_sockets.clone(),

@@ -6,7 +6,7 @@
 use thiserror::Error;
 
 use crate::machine::MachineName;
-use crate::machine::ports::{self, Forward, ForwardsError};
+use crate::machine::ports::{self, Forward, ForwardsError, PortOwner};
 use crate::store::{Store, StoreError, StoredMachine};
 use crate::supervisor::client::{self, ClientError};
 
@@ -15,8 +15,8 @@ use crate::supervisor::client::{self, ClientError};
 pub struct ListedPort {
     /// Which, and where it leads.
     pub port: Forward,
-    /// Whether a container wants it, or else the configuration.
-    pub of_container: bool,
+    /// Who wants it.
+    pub owner: PortOwner,
     /// Whether the host listens.
     pub open: bool,
 }
@@ -89,16 +89,17 @@ pub async fn list(machine: &StoredMachine) -> Result<Vec<ListedPort>, PortError>
         .iter()
         .map(|open| ListedPort {
             port: Forward::from(open.port),
-            of_container: open.owner.is_container(),
+            owner: open.owner,
             open: true,
         })
         .collect();
     for port in &machine.config.ports {
-        let there = |listed: &ListedPort| !listed.of_container && listed.port == *port;
+        let there =
+            |listed: &ListedPort| listed.owner == PortOwner::Configured && listed.port == *port;
         if !listed.iter().any(there) {
             listed.push(ListedPort {
                 port: *port,
-                of_container: false,
+                owner: PortOwner::Configured,
                 open: false,
             });
         }
@@ -226,13 +227,17 @@ mod tests {
         let listed = list(&machine).await.unwrap();
         let texts: Vec<_> = listed
             .iter()
-            .map(|listed| (listed.port.to_string(), listed.open, listed.of_container))
+            .map(|listed| (listed.port.to_string(), listed.open, listed.owner))
             .collect();
         assert_eq!(
             texts,
             [
-                ("127.0.0.1:53:53/udp".to_owned(), false, false),
-                ("8080:80/tcp".to_owned(), false, false)
+                (
+                    "127.0.0.1:53:53/udp".to_owned(),
+                    false,
+                    PortOwner::Configured
+                ),
+                ("8080:80/tcp".to_owned(), false, PortOwner::Configured)
             ]
         );
         let unknown = remove(&bench.store, name, port("8080/udp"))

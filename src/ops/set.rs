@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The folders of a machine are what its next start finds in `machine.toml`, so a running one takes them as well. Its
-//! sockets it has at once.
+//! sockets, and whether servers of the guest are ports of the host, it has at once.
 //!
 //! Everything that can be refused is refused before the first change. The disk comes before the file that names its
 //! size: a command that is killed in between leaves a disk that is larger than it need be, which the guest uses like
@@ -60,6 +60,8 @@ pub struct SetRequest {
     pub network: Option<Network>,
     /// Whether its guest is to reach the host's loopback.
     pub host_loopback: Option<bool>,
+    /// Whether servers of the guest are to be ports of the host.
+    pub forward_listeners: Option<bool>,
     /// USB devices that are to be passed through, instead of those that are.
     pub usbs: Option<Vec<String>>,
     /// Folders of the host in the guest, instead of those that are.
@@ -186,7 +188,8 @@ impl SetError {
                 let mut hints = vec![format!("stop it first: machine stop {name}")];
                 if *more_than_mode {
                     hints.push(
-                        "on a running machine `--rootful`, `--volume` and `--forward-socket` can be changed, by themselves"
+                        "on a running machine `--rootful`, `--volume`, `--forward-socket` and `--forward-listeners` can be changed, \
+                         by themselves"
                             .to_owned(),
                     );
                 }
@@ -204,16 +207,26 @@ impl SetError {
 }
 
 impl SetRequest {
-    /// Whether nothing but mode, folders and sockets is to be changed, which a running machine can take.
+    /// Whether nothing is to be changed but what a running machine can take: the mode, the forwarding of servers, and the
+    /// folders.
     fn is_for_running(&self) -> bool {
-        (self.rootful.is_some() || self.volumes.is_some() || self.forward_sockets.is_some())
+        self.is_partly_for_running()
             && *self
                 == Self {
                     rootful: self.rootful,
+                    forward_listeners: self.forward_listeners,
                     volumes: self.volumes.clone(),
                     forward_sockets: self.forward_sockets.clone(),
                     ..Self::default()
                 }
+    }
+
+    /// Whether something of that is to be changed.
+    fn is_partly_for_running(&self) -> bool {
+        self.rootful.is_some()
+            || self.forward_listeners.is_some()
+            || self.volumes.is_some()
+            || self.forward_sockets.is_some()
     }
 
     /// The configuration with the change, the disk aside. Whatever the host and the types refuse is an error here.
@@ -252,6 +265,7 @@ impl SetRequest {
         new.vsock = self.vsock.unwrap_or(old.vsock);
         new.network = self.network.unwrap_or(old.network);
         new.host_loopback = self.host_loopback.unwrap_or(old.host_loopback);
+        new.forward_listeners = self.forward_listeners.unwrap_or(old.forward_listeners);
         new.import_native_ca = self.import_native_ca.unwrap_or(old.import_native_ca);
         if let Some(volumes) = &self.volumes {
             new.volumes.clone_from(volumes);
@@ -305,8 +319,7 @@ pub async fn set(
     let not_stopped = |status| SetError::NotStopped {
         name: name.clone(),
         status,
-        more_than_mode: (request.rootful.is_some() || request.forward_sockets.is_some())
-            && !request.is_for_running(),
+        more_than_mode: request.is_partly_for_running() && !request.is_for_running(),
     };
     match status {
         Status::Stopped => {}
@@ -346,7 +359,8 @@ pub async fn set(
     })
 }
 
-/// Changes the mode and the sockets of a machine that runs, and the folders of its next start.
+/// Changes the mode and the sockets of a machine that runs, whether servers of its guest are forwarded, and the folders of
+/// its next start.
 async fn switch_running(
     store: &Store,
     connections: &ConnectionsFile,
@@ -364,7 +378,10 @@ async fn switch_running(
     };
     let mode_changes = config.rootful != old.rootful;
     let mut missing_sockets = Vec::new();
-    if mode_changes || config.forward_sockets != old.forward_sockets {
+    let at_once = mode_changes
+        || config.forward_sockets != old.forward_sockets
+        || config.forward_listeners != old.forward_listeners;
+    if at_once {
         match reload(files).await {
             Ok(missing) => missing_sockets = missing,
             Err(source) => {
@@ -404,6 +421,7 @@ async fn take_back(store: &Store, connections: &ConnectionsFile, old: &MachineCo
         let now = store.load(&old.name)?.config;
         let then = MachineConfig {
             rootful: old.rootful,
+            forward_listeners: old.forward_listeners,
             volumes: old.volumes.clone(),
             forward_sockets: old.forward_sockets.clone(),
             ..now.clone()

@@ -287,6 +287,7 @@ mod tests {
     fn what_is_back_at_its_default_is_written() {
         let mut config = config("dev", "/m/dev");
         config.host_loopback = false;
+        config.forward_listeners = true;
         config.network = crate::machine::Network::Passt;
         let closed = render(&config).unwrap();
         assert_eq!(read(&closed).unwrap(), config);

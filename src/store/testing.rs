@@ -91,6 +91,7 @@ pub(crate) fn config(text: &str, sockets: &str) -> MachineConfig {
         network: crate::machine::Network::Auto,
         ports: Vec::new(),
         host_loopback: true,
+        forward_listeners: false,
         resources: Resources {
             cpus: 2,
             memory_mib: 2048,

@@ -307,6 +307,7 @@ impl Owner {
         drop(self.configure_ports(&link));
         // The guest is told when it is there.
         drop(link.configure_sockets(self.routes()));
+        drop(link.forward_listeners(self.config.forward_listeners));
         self.link = Some(link);
         self.vm = Some(vm);
         if !adopted {
@@ -440,6 +441,9 @@ impl Owner {
                     // The guest may have been told of another mode than that of now.
                     link.tell(AgentRequest::SetMode {
                         rootful: self.config.rootful,
+                    });
+                    link.tell(AgentRequest::WatchListeners {
+                        on: self.config.forward_listeners,
                     });
                 }
                 Some(Input::LinkUp {

@@ -350,6 +350,11 @@ fn agent_restart() {
         eventually("the container's port answers", SOON, || {
             echo().then_some(())
         });
+        let forward = |on: bool| {
+            let flag = format!("--forward-listeners={on}");
+            home.machine(&["set", &flag, NAME], SOON).succeeded();
+        };
+        forward(true);
         let told = || {
             home.machine(&["events", "--format", "json", NAME], SOON)
                 .succeeded()
@@ -381,6 +386,25 @@ fn agent_restart() {
         eventually("the container's port answers", SOON, || {
             echo().then_some(())
         });
+        // It is told anew that servers are to be forwarded.
+        let late = free_port();
+        let server = format!("TCP-LISTEN:{late},fork,reuseaddr");
+        let unit = ["systemd-run", "--quiet", "--unit", "e2e-late", "socat"];
+        let as_root = ["-u", "root", NAME];
+        exec(
+            home,
+            &[&as_root[..], &unit, &[&server, "EXEC:cat"]].concat(),
+            b"",
+        )
+        .succeeded();
+        let address_of_late = format!("127.0.0.1:{late}");
+        eventually("a server that began later answers", SOON, || {
+            let answer = exchange(&address_of_late, b"late");
+            answer.is_ok_and(|answer| answer == b"late").then_some(())
+        });
+        forward(false);
+        let stop = ["systemctl", "stop", "e2e-late"];
+        exec(home, &[&as_root[..], &stop].concat(), b"").succeeded();
         let remove = ["rm", "--force", "--time", "0", "restart"];
         run(shared::podman(home, socket).args(remove), b"", BOOT).succeeded();
         assert!(exchange(&address, b"echo").is_err(), "it is closed");

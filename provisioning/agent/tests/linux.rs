@@ -13,6 +13,8 @@ mod carriers;
 mod exec;
 #[path = "linux/facts.rs"]
 mod facts;
+#[path = "linux/listeners.rs"]
+mod listeners;
 #[path = "linux/publish.rs"]
 mod publish;
 #[path = "linux/sockets.rs"]

@@ -178,6 +178,12 @@ pub enum AgentRequest {
         /// The paths in the guest.
         sockets: Vec<String>,
     },
+    /// Say which servers of the guest listen, now and whenever that changes, by
+    /// [`crate::publish::Wanted::Listeners`]; or say it no more.
+    WatchListeners {
+        /// Whether it is to be said.
+        on: bool,
+    },
 }
 
 /// The answer to an [`AgentRequest`].

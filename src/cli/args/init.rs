@@ -29,6 +29,9 @@ pub struct InitArgs {
     /// of whoever starts the machine
     #[arg(long, value_name = "HOST:GUEST", allow_hyphen_values = true)]
     pub forward_socket: Vec<String>,
+    /// Let servers of the guest and of containers with `--network host` be ports of the host's loopback
+    #[arg(long, truth = None)]
+    pub forward_listeners: Option<bool>,
 
     /// Let the guest reach what listens on the host's loopback, as it does unless this is false
     #[arg(long, truth = None)]

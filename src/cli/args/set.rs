@@ -22,6 +22,9 @@ pub struct SetArgs {
     /// as HOST is the SSH agent of whoever starts the machine; "" for none
     #[arg(long, value_name = "HOST:GUEST", allow_hyphen_values = true)]
     pub forward_socket: Vec<String>,
+    /// Let servers of the guest and of containers with `--network host` be ports of the host's loopback
+    #[arg(long, truth = None)]
+    pub forward_listeners: Option<bool>,
 
     /// Let the guest reach what listens on the host's loopback, as it does unless this is false
     #[arg(long, truth = None)]

@@ -148,6 +148,7 @@ fn request(
         vsock: args.vsock.unwrap_or_default(),
         network: args.network.unwrap_or_default(),
         host_loopback: args.host_loopback.unwrap_or(true),
+        forward_listeners: args.forward_listeners.unwrap_or_default(),
         volumes: Vec::new(),
         forward_sockets: Vec::new(),
     })
@@ -229,7 +230,7 @@ mod tests {
     fn arguments_become_a_machine() {
         let bench = Bench::new();
         let line = "machine init vm --image empty --cpus 1 -m 1024 --disk-size 7 --rootful --username me \
-            --swap 64 --timezone Etc/UTC --import-native-ca --provider qemu --vsock off --network passt --host-loopback=false --volume= --tls-verify=false";
+            --swap 64 --timezone Etc/UTC --import-native-ca --provider qemu --vsock off --network passt --host-loopback=false --forward-listeners --volume= --tls-verify=false";
         let line = line.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
         let (result, captured) = try_init(&bench, &line);
         assert_eq!(result, Ok(()));
@@ -252,6 +253,7 @@ mod tests {
         assert_eq!(config.vsock, crate::machine::Vsock::Off);
         assert_eq!(config.network, crate::machine::Network::Passt);
         assert!(!config.host_loopback);
+        assert!(config.forward_listeners);
     }
 
     /// Flags, then our file, then containers.conf, then defaults.

@@ -78,6 +78,7 @@ fn request(args: &SetArgs) -> SetRequest {
         vsock: args.vsock,
         network: args.network,
         host_loopback: args.host_loopback,
+        forward_listeners: args.forward_listeners,
         usbs: (!args.usb.is_empty()).then(|| usbs.collect()),
         volumes: None,
         forward_sockets: None,
@@ -108,7 +109,7 @@ mod tests {
         let line =
             "machine set vm --cpus 2 --memory 4096 --disk-size 200 --rootful=false --timezone UTC";
         let line = format!(
-            "{line} -s 512 --import-native-ca --vsock user --network gvproxy --host-loopback=false --usb a --usb b"
+            "{line} -s 512 --import-native-ca --vsock user --network gvproxy --host-loopback=false --forward-listeners --usb a --usb b"
         );
         assert_eq!(
             request(&args(&line)),
@@ -125,6 +126,7 @@ mod tests {
                 vsock: Some(Vsock::User),
                 network: Some(Network::Gvproxy),
                 host_loopback: Some(false),
+                forward_listeners: Some(true),
                 usbs: Some(vec!["a".to_owned(), "b".to_owned()]),
                 volumes: None,
                 forward_sockets: None,

@@ -3,16 +3,17 @@
 use serde::Serialize;
 
 use super::gotemplate::{Field, Struct, Value};
+use crate::machine::ports::PortOwner;
 use crate::ops::port::ListedPort;
 
 /// The fields that templates can name.
 pub const FIELDS: [&str; 6] = ["Address", "Port", "Protocol", "GuestPort", "Owner", "State"];
 
 fn owner(listed: &ListedPort) -> &'static str {
-    if listed.of_container {
-        "container"
-    } else {
-        "configured"
+    match listed.owner {
+        PortOwner::Container => "container",
+        PortOwner::Configured => "configured",
+        PortOwner::Listener => "listener",
     }
 }
 

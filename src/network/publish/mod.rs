@@ -9,6 +9,7 @@
 
 mod datagrams;
 mod listen;
+mod listeners;
 mod pace;
 mod table;
 mod words;
@@ -28,33 +29,17 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use self::listen::Unavailable;
+use self::listeners::Forwarding;
 use self::pace::Pace;
 use self::table::{Key, Places, Step, Table};
 use crate::forward::{self, Listener};
 use crate::machine::deadlines;
-pub use crate::machine::ports::PortScope as Scope;
+pub use crate::machine::ports::{PortOwner as Owner, PortScope as Scope};
 
 /// Requests of the guest that are read at a time. The agent has one under way, for each session one more.
 const REQUESTS: usize = 8;
 /// Of the ports of one request that cannot be opened, so many are told of.
 const TOLD: usize = 16;
-
-/// Who wants a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Owner {
-    /// A container that publishes it.
-    Container,
-    /// The machine's configuration.
-    Configured,
-}
-
-impl Owner {
-    /// Whether it is a container.
-    pub fn is_container(self) -> bool {
-        self == Self::Container
-    }
-}
 
 /// A port that should be open and is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,15 +49,6 @@ pub struct MissingPort {
     pub port: Port,
     /// Why, in one line.
     pub reason: String,
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
-            Self::Container => "a container",
-            Self::Configured => "`machine port`",
-        })
-    }
 }
 
 /// A port that is open.
@@ -136,6 +112,7 @@ pub struct Publisher {
 struct State {
     table: Table,
     listening: BTreeMap<Key, Vec<JoinHandle<()>>>,
+    forwarding: Forwarding,
     pace: Pace,
     closed: bool,
 }
@@ -162,6 +139,7 @@ impl Publisher {
             state: Mutex::new(State {
                 table: Table::new(config.scope),
                 listening: BTreeMap::new(),
+                forwarding: Forwarding::default(),
                 pace: Pace::default(),
                 closed: false,
             }),
@@ -228,6 +206,9 @@ impl Publisher {
                     missing: missing.len(),
                 }
             }
+            Wanted::Listeners(ports) => PublishReply::Synced {
+                missing: self.set_listeners(&ports).await,
+            },
         }
     }
 
@@ -268,14 +249,18 @@ impl Publisher {
                 Ok(Step::Open(places)) => places,
                 Err(refusal) => return Err(words::refused(&port, refusal)),
             };
-            match self.listen(&port, &places) {
-                Ok(tasks) => {
-                    let key = state.table.insert(port, owner);
-                    state.listening.insert(key, tasks);
-                    self.tell(&mut state, PortNews::Opened(OpenPort { owner, port }));
-                    return Ok(());
+            let yielding = state.table.yielding(&port);
+            for listener in &yielding {
+                self.end(&mut state, listener, Owner::Listener).await;
+            }
+            match self.begin(&mut state, port, owner, &places) {
+                Ok(()) => return Ok(()),
+                Err(failure) => {
+                    for listener in yielding {
+                        self.begin_again(&mut state, listener);
+                    }
+                    failure
                 }
-                Err(failure) => failure,
             }
         };
         let holder = if failure.error.kind() == ErrorKind::AddrInUse {
@@ -286,6 +271,21 @@ impl Publisher {
             None
         };
         Err(words::unavailable(&port, &failure, holder.as_deref()))
+    }
+
+    /// Listens, and notes and tells it.
+    fn begin(
+        &self,
+        state: &mut State,
+        port: Port,
+        owner: Owner,
+        places: &Places,
+    ) -> Result<(), Unavailable> {
+        let tasks = self.listen(&port, places)?;
+        let key = state.table.insert(port, owner);
+        state.listening.insert(key, tasks);
+        self.tell(state, PortNews::Opened(OpenPort { owner, port }));
+        Ok(())
     }
 
     fn listen(&self, port: &Port, places: &Places) -> Result<Vec<JoinHandle<()>>, Unavailable> {
@@ -312,12 +312,16 @@ impl Publisher {
     /// Closes a port; TCP clients that are connected stay so until their ends close. It can be opened again at once.
     async fn close_port(&self, port: &Port, owner: Owner) {
         let mut state = self.state.lock().await;
+        self.end(&mut state, port, owner).await;
+    }
+
+    async fn end(&self, state: &mut State, port: &Port, owner: Owner) {
         let Some((key, port)) = state.table.remove(port, owner) else {
             return;
         };
         let tasks = state.listening.remove(&key).unwrap_or_default();
         end(tasks).await;
-        self.tell(&mut state, PortNews::Closed(OpenPort { owner, port }));
+        self.tell(state, PortNews::Closed(OpenPort { owner, port }));
     }
 
     /// What is open.
@@ -335,13 +339,7 @@ impl Publisher {
         let mut state = self.state.lock().await;
         state.closed = true;
         for entry in state.table.entries() {
-            let Some((key, port)) = state.table.remove(&entry.port, entry.owner) else {
-                continue;
-            };
-            let tasks = state.listening.remove(&key).unwrap_or_default();
-            end(tasks).await;
-            let owner = entry.owner;
-            self.tell(&mut state, PortNews::Closed(OpenPort { owner, port }));
+            self.end(&mut state, &entry.port, entry.owner).await;
         }
     }
 

@@ -110,12 +110,12 @@ impl Table {
         if port.port == 0 || port.guest_port == 0 {
             return Err(Refusal::Zero);
         }
-        let places = self.places(port)?;
-        let taken = self.entries.values().find(|entry| {
-            let there = &entry.port;
-            (there.protocol, there.port) == (port.protocol, port.port)
-                && overlap(there.address, port.address)
-        });
+        let places = match owner {
+            Owner::Listener => loopback(port),
+            Owner::Container | Owner::Configured => self.places(port)?,
+        };
+        let mut there = self.entries.values();
+        let taken = there.find(|entry| clash(entry, &wanted) && !yields(entry, owner));
         if let Some(taken) = taken {
             return Err(Refusal::Taken(taken.owner));
         }
@@ -123,6 +123,19 @@ impl Table {
             return Err(Refusal::TooMany);
         }
         Ok(Step::Open(places))
+    }
+
+    /// The servers of the guest that are in the way of a port that somebody else may open.
+    pub(super) fn yielding(&self, port: &Port) -> Vec<Port> {
+        let wanted = Entry {
+            owner: Owner::Container,
+            port: *port,
+        };
+        let there = self.entries.values();
+        there
+            .filter(|entry| clash(entry, &wanted) && yields(entry, wanted.owner))
+            .map(|entry| entry.port)
+            .collect()
     }
 
     fn places(&self, port: &Port) -> Result<Places, Refusal> {
@@ -188,6 +201,35 @@ impl Table {
 
 fn is_broadcast(address: IpAddr) -> bool {
     address == IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+/// Whether two ports cannot both be open.
+fn clash(one: &Entry, other: &Entry) -> bool {
+    let is_same = (one.port.protocol, one.port.port) == (other.port.protocol, other.port.port);
+    let mut pairs = addresses(one)
+        .into_iter()
+        .flat_map(|one| addresses(other).into_iter().map(move |other| (one, other)));
+    is_same && pairs.any(|(one, other)| overlap(one, other))
+}
+
+/// Whether a port is given up for one of this owner.
+fn yields(entry: &Entry, to: Owner) -> bool {
+    entry.owner == Owner::Listener && to != Owner::Listener
+}
+
+/// Where a port is: a guest's server is at both addresses of the loopback.
+fn addresses(entry: &Entry) -> Vec<IpAddr> {
+    match entry.owner {
+        Owner::Listener => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        Owner::Container | Owner::Configured => vec![entry.port.address],
+    }
+}
+
+fn loopback(port: &Port) -> Places {
+    Places {
+        first: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port.port),
+        second: Some(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port.port)),
+    }
 }
 
 /// Whether two addresses cannot both have the same port: `0.0.0.0` stands for all, `::` for those of IPv6.
@@ -346,6 +388,65 @@ mod tests {
         assert_eq!(table.remove(&two, Owner::Container), None);
         assert_eq!(table.remove(&two, Owner::Configured).unwrap().1, two);
         assert_eq!(table.entries().len(), 1);
+    }
+
+    fn listener(number: u16) -> Port {
+        Port {
+            guest_port: number,
+            ..port("127.0.0.1", number)
+        }
+    }
+
+    #[test]
+    fn a_guests_server_is_at_the_loopback_whatever_is_allowed() {
+        for scope in [Scope::All, Scope::Loopback] {
+            let step = Table::new(scope).check(&listener(5), Owner::Listener);
+            let Ok(Step::Open(places)) = step else {
+                panic!("{step:?}");
+            };
+            assert_eq!(places.first.to_string(), "127.0.0.1:5");
+            assert_eq!(places.second.unwrap().to_string(), "[::1]:5");
+        }
+    }
+
+    #[test]
+    fn a_guests_server_yields_and_takes_nothing() {
+        for (address, in_the_way) in [
+            ("0.0.0.0", true),
+            ("::", true),
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("127.0.0.2", false),
+            ("10.1.1.1", false),
+        ] {
+            for owner in [Owner::Container, Owner::Configured] {
+                let mut table = Table::new(Scope::All);
+                table.insert(listener(5), Owner::Listener);
+                table.insert(listener(6), Owner::Listener);
+                let other = port(address, 5);
+                let step = table.check(&other, owner);
+                assert!(matches!(step, Ok(Step::Open(_))), "{address}: {step:?}");
+                let yielding = table.yielding(&other);
+                assert_eq!(!yielding.is_empty(), in_the_way, "{address}");
+                assert!(yielding.iter().all(|port| *port == listener(5)));
+
+                let mut table = Table::new(Scope::All);
+                table.insert(other, owner);
+                let step = table.check(&listener(5), Owner::Listener);
+                let taken = Err(Refusal::Taken(owner));
+                assert_eq!(step == taken, in_the_way, "{address}: {step:?}");
+                assert_eq!(table.yielding(&other), [], "those of others do not");
+            }
+        }
+        let mut table = Table::new(Scope::All);
+        table.insert(listener(5), Owner::Listener);
+        let udp = Port {
+            protocol: Protocol::Udp,
+            ..listener(5)
+        };
+        assert_eq!(table.yielding(&udp), []);
+        let again = table.check(&listener(5), Owner::Listener);
+        assert_eq!(again, Ok(Step::Nothing));
     }
 
     proptest! {

@@ -470,3 +470,128 @@ async fn a_client_that_is_silent_is_forgotten() {
     }
     assert!(begun.elapsed() >= deadlines::UDP_IDLE.limit);
 }
+
+/// The texts of what is open, with whose it is.
+async fn listed(bench: &Bench) -> Vec<String> {
+    let list = bench.publisher.list().await.into_iter();
+    list.map(|open| format!("{} of {}", open.port, open.owner))
+        .collect()
+}
+
+fn servers(numbers: &[u16]) -> Wanted {
+    Wanted::Listeners(numbers.to_vec())
+}
+
+fn synced(missing: usize) -> PublishReply {
+    PublishReply::Synced { missing }
+}
+
+#[tokio::test]
+async fn servers_of_the_guest_are_ports_of_the_loopback_where_they_may_be() {
+    let mut bench = Bench::new(Scope::All).await;
+    let (one, two) = (free(), free());
+    assert_eq!(bench.asks(servers(&[one, two])).await, synced(2), "unasked");
+    assert_eq!(listed(&bench).await, [] as [String; 0]);
+    bench.publisher.forward_listeners(true).await;
+    assert_eq!(listed(&bench).await, [] as [String; 0]);
+    assert_eq!(bench.asks(servers(&[one, two])).await, synced(0));
+    for number in [one, two] {
+        let answer = answers("127.0.0.1", number).await.unwrap();
+        assert_eq!(answer, format!("{number}:hi"));
+    }
+    if has_ipv6() {
+        assert_eq!(answers("::1", one).await.unwrap(), format!("{one}:hi"));
+    }
+    assert!(TcpListener::bind(("127.0.0.2", one)).await.is_ok() || cfg!(target_os = "macos"));
+    bench.told();
+    // One ends, and ports of others are none of its business.
+    let other = port("0.0.0.0", free());
+    bench.asks(Wanted::Expose(other)).await;
+    assert_eq!(bench.asks(servers(&[two])).await, synced(0));
+    assert_eq!(answers("127.0.0.1", one).await, None);
+    let list = bench.publisher.list().await;
+    assert_eq!(list.len(), 2);
+    let reply = bench.asks(Wanted::Sync(vec![other])).await;
+    assert_eq!(reply, synced(0));
+    assert_eq!(bench.publisher.list().await, list);
+
+    bench.publisher.forward_listeners(false).await;
+    assert_eq!(answers("127.0.0.1", two).await, None);
+    assert_eq!(bench.publisher.list().await, [open(other)]);
+    assert_eq!(bench.asks(servers(&[two])).await, synced(1));
+    assert_eq!(bench.publisher.list().await, [open(other)]);
+}
+
+#[tokio::test]
+async fn a_port_that_a_guests_server_cannot_have_is_told_of_once() {
+    let mut bench = Bench::new(Scope::All).await;
+    bench.publisher.forward_listeners(true).await;
+    let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = holder.local_addr().unwrap().port();
+    let kept = free();
+    for _ in 0..3 {
+        assert_eq!(bench.asks(servers(&[taken, kept])).await, synced(1));
+    }
+    let told = bench.told();
+    let missing: Vec<_> = told
+        .iter()
+        .filter_map(|news| match news {
+            PortNews::Missing(missing) => Some(missing.reason.as_str()),
+            _ => None,
+        })
+        .collect();
+    let expected = format!("listen tcp 127.0.0.1:{taken}: bind: address already in use");
+    assert_eq!(missing, [expected]);
+    drop(holder);
+    assert_eq!(bench.asks(servers(&[taken, kept])).await, synced(0));
+
+    // What containers and the configuration have is no news at all.
+    let (container, configured) = (port("0.0.0.0", free()), port("::1", free()));
+    bench.asks(Wanted::Expose(container)).await;
+    bench.publisher.configure(&[configured]).await;
+    bench.told();
+    let both = servers(&[taken, kept, container.port, configured.port]);
+    assert_eq!(bench.asks(both).await, synced(2));
+    assert_eq!(bench.told(), []);
+    // Neither is what no guest may say.
+    let beyond: Vec<u16> = vec![0; 300];
+    assert_eq!(bench.asks(Wanted::Listeners(beyond)).await, synced(300));
+    bench.publisher.close().await;
+    assert_eq!(bench.asks(servers(&[kept])).await, synced(1));
+    assert_eq!(answers("127.0.0.1", kept).await, None);
+}
+
+#[tokio::test]
+async fn a_guests_server_yields_to_a_container_and_to_the_configuration() {
+    let mut bench = Bench::new(Scope::All).await;
+    bench.publisher.forward_listeners(true).await;
+    let number = free();
+    let server = format!("tcp 127.0.0.1:{number} of a guest's server");
+    for address in ["0.0.0.0", "127.0.0.1"] {
+        assert_eq!(bench.asks(servers(&[number])).await, synced(0));
+        assert_eq!(listed(&bench).await, std::slice::from_ref(&server));
+        let wanted = port(address, number);
+        assert_eq!(bench.asks(Wanted::Expose(wanted)).await, PublishReply::Done);
+        assert_eq!(bench.publisher.list().await, [open(wanted)]);
+        assert_eq!(answers("127.0.0.1", number).await.unwrap(), "80:hi");
+        // It is the container's until that gives it back.
+        assert_eq!(bench.asks(servers(&[number])).await, synced(1));
+        bench.asks(Wanted::Unexpose(wanted)).await;
+        assert_eq!(bench.asks(servers(&[number])).await, synced(0));
+        let missing = bench.publisher.configure(&[wanted]).await;
+        assert_eq!(missing, []);
+        assert_eq!(answers("127.0.0.1", number).await.unwrap(), "80:hi");
+        bench.publisher.configure(&[]).await;
+    }
+
+    // What fails for another reason has the server's port back.
+    assert_eq!(bench.asks(servers(&[number])).await, synced(0));
+    let elsewhere = TcpListener::bind(("127.0.0.2", number)).await;
+    if let Ok(_holder) = elsewhere {
+        let reply = bench.asks(Wanted::Expose(port("0.0.0.0", number))).await;
+        assert!(matches!(reply, PublishReply::Failed { .. }), "{reply:?}");
+        assert_eq!(listed(&bench).await, [server]);
+        let answer = answers("127.0.0.1", number).await.unwrap();
+        assert_eq!(answer, format!("{number}:hi"));
+    }
+}

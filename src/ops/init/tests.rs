@@ -51,6 +51,7 @@ fn request(image: &Path) -> InitRequest {
         vsock: Vsock::User,
         network: crate::machine::Network::Auto,
         host_loopback: true,
+        forward_listeners: false,
     }
 }
 

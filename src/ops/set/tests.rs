@@ -407,6 +407,23 @@ async fn a_running_machine_takes_its_sockets_and_says_which_it_could_not_make() 
 }
 
 #[tokio::test]
+async fn a_running_machine_forwards_servers_at_once_or_not_at_all() {
+    let request = SetRequest {
+        forward_listeners: Some(true),
+        ..SetRequest::default()
+    };
+    for (answer, taken) in [(Some(Reply::Reloaded), true), (None, false)] {
+        let bench = Bench::new();
+        let files = bench.make("dev").files;
+        let asked = supervisor(&files, WireStatus::Running, vec![answer]);
+        let changed = change(&bench, &request).await;
+        assert_eq!(changed.is_ok(), taken, "{changed:?}");
+        assert_eq!(stored(&bench).forward_listeners, taken);
+        assert_eq!(asked.await.unwrap(), [Request::Reload { protocol: NEWEST }]);
+    }
+}
+
+#[tokio::test]
 async fn the_mode_that_a_running_machine_has_is_no_change() {
     let bench = Bench::new();
     let files = bench.make("dev").files;
@@ -448,7 +465,12 @@ async fn nothing_but_the_mode_and_nothing_on_the_way() {
         rootful: Some(true),
         ..wish(Some(1), None, None)
     };
+    let servers_too = SetRequest {
+        forward_listeners: Some(true),
+        ..wish(Some(1), None, None)
+    };
     for (status, request) in [
+        (WireStatus::Running, servers_too),
         (WireStatus::Running, wish(Some(1), None, None)),
         (WireStatus::Running, SetRequest::default()),
         (WireStatus::Running, more),

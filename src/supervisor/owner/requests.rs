@@ -70,7 +70,8 @@ impl Owner {
         }
     }
 
-    /// Takes what a running machine can take of a changed file: its mode, its ports and its sockets.
+    /// Takes what a running machine can take of a changed file: its mode, its ports, its sockets, and whether servers of
+    /// the guest are ports too.
     async fn reload(&mut self, replies: mpsc::Sender<Reply>) -> Option<Input> {
         let wanted = match self.store.load(&self.config.name) {
             Ok(machine) => machine.config,
@@ -94,6 +95,7 @@ impl Owner {
             let link = self.link.as_ref();
             link.map(|link| link.configure_sockets(self.routes()))
         };
+        let listeners = self.forward_listeners(wanted.forward_listeners);
         let mut agent = None;
         if let Some(link) = self.link.as_ref().filter(|_| mode_changes) {
             if matches!(self.life.state(), State::Running(_))
@@ -116,6 +118,9 @@ impl Owner {
                 Some(ports) => ports.await.unwrap_or_default(),
                 None => Vec::new(),
             };
+            if let Some(listeners) = listeners {
+                let _ = listeners.await;
+            }
             let missing_sockets = match sockets {
                 Some(sockets) => sockets.await.unwrap_or_default(),
                 None => Vec::new(),
@@ -138,6 +143,16 @@ impl Owner {
         }
         self.audience.announce(Event::ModeChanged { rootful });
         Some(Input::ModeChanged { rootful })
+    }
+
+    /// Has servers of the guest forwarded or not, if that is a change; the guest is told as well. Without a link it hears of
+    /// it when there is one.
+    fn forward_listeners(&mut self, on: bool) -> Option<oneshot::Receiver<()>> {
+        let changes = std::mem::replace(&mut self.config.forward_listeners, on) != on;
+        let link = self.link.as_ref().filter(|_| changes)?;
+        let done = link.forward_listeners(on);
+        link.tell(AgentRequest::WatchListeners { on });
+        Some(done)
     }
 
     /// Has the link's thread open the ports of the configuration.

@@ -28,6 +28,10 @@ pub(super) fn trials() -> Vec<Trial> {
         configured,
     ));
     trials.push(rootless(
+        "servers_of_the_guest_are_ports_where_the_machine_is_set_so",
+        forwarded,
+    ));
+    trials.push(rootless(
         "ports_serve_two_hundred_clients_and_a_slow_one",
         many,
     ));
@@ -317,6 +321,82 @@ fn configured(engine: &Engine<'_>) {
     assert!(is_closed(&format!("127.0.0.1:{tcp}")));
     assert_eq!(machine(&["list", "--noheading", NAME]).succeeded(), "");
     as_root(engine, "systemctl stop e2e-udp e2e-tcp");
+}
+
+/// A server of a container in the guest's own network, one of the guest itself, and one that is published.
+fn forwarded(engine: &Engine<'_>) {
+    let (host, guest, published, late) = (free_port(), free_port(), free_port(), free_port());
+    let run_on_guest = |name: &str, port: u16| {
+        let server = format!("nc -ll -p {port} -e cat");
+        let run = ["run", "--detach", "--name", name, "--network", "host"];
+        engine.podman_says(&[&run[..], &[IMAGE, "sh", "-c", &server]].concat());
+    };
+    run_on_guest("on-guest", host);
+    as_root(
+        engine,
+        &format!(
+            "systemd-run --quiet --unit e2e-server socat TCP-LISTEN:{guest},bind=127.0.0.1,fork,reuseaddr EXEC:cat"
+        ),
+    );
+    run_server(engine, "has-port", &["-p", &format!("{published}:7")]);
+    let at = |port: u16| format!("127.0.0.1:{port}");
+    answers(&at(published), b"published", b"published");
+    for port in [host, guest] {
+        assert!(is_closed(&at(port)), "not unless it is asked for");
+    }
+
+    let set = |on: bool| {
+        let flag = format!("--forward-listeners={on}");
+        engine.home.machine(&["set", &flag, NAME], SOON).succeeded();
+    };
+    set(true);
+    for port in [host, guest] {
+        answers(&at(port), b"of the guest", b"of the guest");
+        answers(&format!("[::1]:{port}"), b"of the guest", b"of the guest");
+        assert!(is_closed(&format!("127.0.0.2:{port}")), "loopback alone");
+    }
+    let format = "{{.Address}} {{.Port}} {{.Owner}} {{.State}}";
+    let list = || {
+        let list = ["port", "list", "--format", format, NAME];
+        engine.home.machine(&list, SOON).succeeded()
+    };
+    let listed = list();
+    for line in [
+        format!("127.0.0.1 {host} listener open\n"),
+        format!("127.0.0.1 {guest} listener open\n"),
+        format!("0.0.0.0 {published} container open\n"),
+    ] {
+        assert!(listed.contains(&line), "{line}: {listed}");
+    }
+    assert_eq!(
+        listed.matches(&published.to_string()).count(),
+        1,
+        "{listed}"
+    );
+    assert!(!listed.contains(" 22 "), "SSH is not among them: {listed}");
+
+    // One that begins later, and one that ends.
+    run_on_guest("late", late);
+    answers(&at(late), b"late", b"late");
+    engine.podman_says(&["rm", "--force", "--time", "0", "on-guest"]);
+    eventually("the port of a server that ended is closed", SOON, || {
+        is_closed(&at(host)).then_some(())
+    });
+    // The port is a container's that publishes it.
+    run_server(engine, "takes-port", &["-p", &format!("{host}:7")]);
+    answers(&at(host), b"published", b"published");
+    assert!(list().contains(&format!("0.0.0.0 {host} container open\n")));
+
+    set(false);
+    for port in [guest, late] {
+        assert!(is_closed(&at(port)), "it is off: {}", list());
+    }
+    answers(&at(published), b"published", b"published");
+    assert!(!list().contains("listener"));
+    as_root(engine, "systemctl stop e2e-server");
+    for name in ["late", "has-port", "takes-port"] {
+        engine.podman_says(&["rm", "--force", "--time", "0", name]);
+    }
 }
 
 fn many(engine: &Engine<'_>) {

@@ -71,6 +71,10 @@ async fn answer(request: AgentRequest, link: &Link, guest: &Rc<Guest>) -> AgentR
             Ok(missing) => AgentReply::Sockets { missing },
             Err(reason) => AgentReply::Failed { reason },
         },
+        AgentRequest::WatchListeners { on } => {
+            guest.listeners.watch(on);
+            AgentReply::Accepted
+        }
         AgentRequest::SetMode { rootful } => {
             observe::switch(guest, chosen_engine(rootful)).await;
             AgentReply::Accepted

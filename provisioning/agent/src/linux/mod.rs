@@ -9,6 +9,7 @@
 //! * [`docker`]: the link at the place where Docker's clients look; [`clock`]: the guest's clock;
 //!   [`health`]: what else has to work; [`facts`]: what the guest has in common with its host;
 //!   [`name_services`]: what root's engine has to have loaded; [`publish`]: ports of the host for containers;
+//!   [`listeners`]: servers of the guest, for a host that forwards them;
 //!   [`shares`]: folders of the host, which [`notify`] lets others wait for; [`sockets`]: sockets of the host.
 //!
 //! One thread, and no state but the list of events and, in a file, the published ports: a new agent in place of a dead one
@@ -27,6 +28,7 @@ mod facts;
 mod files;
 mod health;
 mod hosts;
+mod listeners;
 mod log;
 mod name_services;
 mod notify;

@@ -15,7 +15,9 @@ use super::events::uptime_ms;
 use super::facts::Certificates;
 use super::log::{chain, log, log_error};
 use super::session::Guest;
-use super::{facts, health, name_services, notify, publish, shares, sockets, systemd, watch};
+use super::{
+    facts, health, listeners, name_services, notify, publish, shares, sockets, systemd, watch,
+};
 
 /// A socket's file is there a moment before the socket listens.
 const REFUSALS: u32 = 5;
@@ -52,6 +54,7 @@ pub(super) async fn observe(guest: Rc<Guest>, certificates: Certificates) {
         engine(&guest, Engine::Rootless),
         health::ssh_listens(&guest),
         publish::serve(Rc::clone(&guest), boot_is_over.clone()),
+        listeners::serve(&guest),
         boot(&guest, booted)
     );
 }

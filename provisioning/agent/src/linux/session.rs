@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::BUILD;
 use super::carrier::{Carrier, CarrierError, CarrierStream};
 use super::events::Events;
+use super::listeners::Listeners;
 use super::log::{chain, log, log_error};
 use super::paths::{Paths, chosen_engine};
 use super::publish::{self, Published};
@@ -39,6 +40,8 @@ pub(super) struct Guest {
     pub(super) events: Events,
     /// The ports of the host that containers have.
     pub(super) published: Published,
+    /// Whether the host wants to hear of servers of the guest.
+    pub(super) listeners: Listeners,
     /// Where the guest's SSH server listens.
     pub(super) ssh_server: SocketAddr,
     /// The engine of the machine's mode. It may change while the guest runs.
@@ -79,6 +82,7 @@ impl Guest {
             paths,
             events,
             published,
+            listeners: Listeners::default(),
             ssh_server: SocketAddr::from((Ipv4Addr::LOCALHOST, ssh_port)),
             sessions: RefCell::default(),
             next_session: Cell::new(0),

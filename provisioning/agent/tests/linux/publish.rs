@@ -9,12 +9,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-const EXPOSE: &str = "/services/forwarder/expose";
-const UNEXPOSE: &str = "/services/forwarder/unexpose";
+pub(super) const EXPOSE: &str = "/services/forwarder/expose";
+pub(super) const UNEXPOSE: &str = "/services/forwarder/unexpose";
 const ALL: &str = "/services/forwarder/all";
 
 /// A guest that has what the way to the service takes.
-fn stub() -> StubGuest {
+pub(super) fn stub() -> StubGuest {
     let guest = StubGuest::new(false);
     guest.program(
         "nft",
@@ -26,7 +26,7 @@ fn stub() -> StubGuest {
 }
 
 /// Where the rules lead once the agent listens.
-async fn address(guest: &StubGuest, host: &mut PublishingHost) -> SocketAddr {
+pub(super) async fn address(guest: &StubGuest, host: &mut PublishingHost) -> SocketAddr {
     assert_eq!(host.host.health(Part::Ports).await, None);
     let rules = fs_err::read_to_string(guest.path("nft")).unwrap();
     let port = rules.trim_end().rsplit(':').next().unwrap();
@@ -34,14 +34,14 @@ async fn address(guest: &StubGuest, host: &mut PublishingHost) -> SocketAddr {
 }
 
 /// A host that notes what it is asked and gives these answers, `None` for none, then `Done`.
-struct PublishingHost {
-    host: Host,
+pub(super) struct PublishingHost {
+    pub(super) host: Host,
     asked: mpsc::UnboundedReceiver<PublishRequest>,
-    answers: Arc<Mutex<VecDeque<Option<PublishReply>>>>,
+    pub(super) answers: Arc<Mutex<VecDeque<Option<PublishReply>>>>,
 }
 
 impl PublishingHost {
-    async fn of(guest: &StubGuest) -> Self {
+    pub(super) async fn of(guest: &StubGuest) -> Self {
         let (stream, _) = soon(guest.carrier.accept()).await.unwrap();
         let (told, asked) = mpsc::unbounded_channel();
         let answers = Arc::new(Mutex::new(VecDeque::new()));
@@ -75,7 +75,7 @@ impl PublishingHost {
         }
     }
 
-    async fn asked(&mut self) -> Wanted {
+    pub(super) async fn asked(&mut self) -> Wanted {
         soon(self.asked.recv()).await.unwrap().wanted
     }
 
@@ -85,7 +85,7 @@ impl PublishingHost {
     }
 }
 
-fn port(number: u16) -> Port {
+pub(super) fn port(number: u16) -> Port {
     Port {
         protocol: Protocol::Tcp,
         address: "0.0.0.0".parse().unwrap(),
@@ -94,7 +94,7 @@ fn port(number: u16) -> Port {
     }
 }
 
-fn json(number: u16) -> String {
+pub(super) fn json(number: u16) -> String {
     format!(r#"{{"local":":{number}","remote":":{number}","protocol":"tcp"}}"#)
 }
 
@@ -105,15 +105,15 @@ fn failed(reason: &str) -> PublishReply {
 }
 
 /// One connection of an engine.
-struct Engine(TcpStream);
+pub(super) struct Engine(TcpStream);
 
 impl Engine {
-    async fn to(address: SocketAddr) -> Self {
+    pub(super) async fn to(address: SocketAddr) -> Self {
         Self(soon(TcpStream::connect(address)).await.unwrap())
     }
 
     /// Status and body of an answer.
-    async fn asks(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
+    pub(super) async fn asks(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
         let length = body.len();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: gateway.containers.internal\r\nContent-Length: {length}\r\n\r\n{body}"

@@ -19,6 +19,8 @@ pub mod datagram;
 pub const MAX_LINE: usize = 512 * 1024;
 /// How many ports a machine may publish.
 pub const MAX_PORTS: usize = 4096;
+/// How many servers of the guest are told of.
+pub const MAX_LISTENERS: usize = 256;
 
 /// The transport protocol of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -97,6 +99,10 @@ pub enum Wanted {
     Unexpose(Port),
     /// These and no others are published: sent when a session begins, and after a reply that did not come.
     Sync(Vec<Port>),
+    /// These TCP ports of the guest's loopback have servers of its own, and no others: at most [`MAX_LISTENERS`]. Sent
+    /// to hosts that asked by [`crate::message::AgentRequest::WatchListeners`]. Which port of the host leads to one is
+    /// the host's affair. Answered by [`PublishReply::Synced`].
+    Listeners(Vec<u16>),
 }
 
 /// The host's answer.
@@ -110,7 +116,7 @@ pub enum PublishReply {
         /// Why, in one line without double quotes.
         reason: String,
     },
-    /// All ports of a [`Wanted::Sync`] are open but these.
+    /// All ports of a [`Wanted::Sync`] or a [`Wanted::Listeners`] are open but these.
     Synced {
         /// How many could not be opened; the host has told its user which and why.
         missing: usize,
@@ -159,6 +165,10 @@ mod tests {
             (
                 request(Wanted::Sync(Vec::new())),
                 r#"{"boot":"b","number":7,"wanted":{"sync":[]}}"#,
+            ),
+            (
+                request(Wanted::Listeners(vec![80, 65535])),
+                r#"{"boot":"b","number":7,"wanted":{"listeners":[80,65535]}}"#,
             ),
         ] {
             assert_eq!(line(&message), format!("{text}\n"));

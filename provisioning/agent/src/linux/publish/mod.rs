@@ -18,12 +18,14 @@ mod request;
 mod table;
 mod way;
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
 
 use machine_protocol::link::Link;
 use machine_protocol::message::Part;
-use machine_protocol::publish::{Port, PublishReply, Wanted};
+use machine_protocol::publish::{Port, Protocol, PublishReply, Wanted};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -36,6 +38,10 @@ use super::session::Guest;
 
 /// Everything that one request may take: Podman waits for more than two minutes, and nobody else that long.
 const ANSWER: Duration = Duration::from_secs(15);
+/// The host's answer about servers of the guest, for which nobody waits: containers are in the queue behind it.
+const LISTENERS_ANSWER: Duration = Duration::from_secs(5);
+/// Where the service listens.
+pub(super) const SERVICE_PORTS: RangeInclusive<u16> = way::PORTS;
 
 /// What is published, and whether the host may think otherwise.
 #[derive(Debug)]
@@ -113,6 +119,31 @@ pub(super) async fn introduce(link: Link, guest: Rc<Guest>) {
         // Where the session is over, the next one begins with this.
         Err(error) => log_error("The host does not know which ports are published", &error),
     }
+}
+
+/// Tells the host which servers the guest has, if that is not what it was `told` last. `choose` gets the TCP ports of the
+/// guest that belong to containers that publish them. A host that does not answer is told with the next look.
+pub(super) async fn tell_listeners(
+    guest: &Guest,
+    choose: impl FnOnce(BTreeSet<u16>) -> Vec<u16>,
+    told: &mut Option<Vec<u16>>,
+) {
+    let mut state = guest.published.state.lock().await;
+    let published = state.table.ports().into_iter();
+    let published = published.filter(|port| port.protocol == Protocol::Tcp);
+    let ports = choose(published.map(|port| port.guest_port).collect());
+    if told.as_ref() == Some(&ports) {
+        return;
+    }
+    let request = state.request(Wanted::Listeners(ports.clone()));
+    match host::ask_any(guest, &request, Instant::now() + LISTENERS_ANSWER).await {
+        Ok(PublishReply::Done | PublishReply::Synced { .. }) => {}
+        Ok(PublishReply::Failed { reason }) => {
+            log(&format!("The host did not take the servers: {reason}"));
+        }
+        Err(HostError::NoLink | HostError::Silent | HostError::Broken(_)) => return,
+    }
+    *told = Some(ports);
 }
 
 /// Publishes a port, which leads to the guest's when this returns. `local` is the caller's own form of it.

@@ -31,7 +31,7 @@ const MARKER: &str = "qemu\n";
 /// Podman 6 looks for the first, Podman 5 for the second.
 const MARKER_LINKS: [&str; 2] = ["etc/podman-machine", "etc/containers/podman-machine"];
 /// Above the ports that Linux hands out (32768 to 60999), where few publish one. The first free is taken.
-const PORTS: std::ops::RangeInclusive<u16> = 64_300..=64_399;
+pub(super) const PORTS: std::ops::RangeInclusive<u16> = 64_300..=64_399;
 /// For a program, on an emulated processor in the middle of a boot.
 const PROGRAM: Duration = Duration::from_mins(1);
 
