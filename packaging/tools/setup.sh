@@ -34,6 +34,7 @@ ignition-validate ignition
 dpkg:busybox-static busybox-static
 ssh openssh-client
 ps procps
+ip iproute2
 passt passt
 shellcheck shellcheck
 python3 python3

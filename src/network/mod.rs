@@ -3,3 +3,5 @@
 pub mod egress;
 pub mod publish;
 pub mod sockets;
+#[cfg(test)]
+mod testing;

@@ -43,8 +43,8 @@ fn exited(orderly: bool) -> Input {
     }
 }
 
-fn running() -> Lifecycle {
-    let mut life = Lifecycle::new(false, false);
+/// All that a start waits for, sockets of the host aside.
+fn come_up(life: &mut Lifecycle) {
     for input in [
         launched(),
         link_up(),
@@ -54,6 +54,11 @@ fn running() -> Lifecycle {
     ] {
         life.handle(input);
     }
+}
+
+fn running() -> Lifecycle {
+    let mut life = Lifecycle::new(false, false);
+    come_up(&mut life);
     assert_eq!(life.state(), &State::Running(None));
     life
 }
@@ -151,15 +156,7 @@ fn a_start_waits_until_the_agent_knows_of_the_sockets_and_no_longer() {
     // Sockets that are given up do not keep a start waiting.
     let mut life = Lifecycle::new(false, false);
     life.handle(sockets(true, None));
-    for input in [
-        launched(),
-        link_up(),
-        listening(Engine::Rootful),
-        ready(Engine::Rootless),
-        health(Part::Ssh, None),
-    ] {
-        life.handle(input);
-    }
+    come_up(&mut life);
     assert!(life.is_starting());
     life.handle(sockets(false, None));
     assert_eq!(life.state(), &State::Running(None));

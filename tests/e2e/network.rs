@@ -19,21 +19,35 @@ pub(crate) fn trials() -> Vec<Trial> {
         "network::names_follow_the_host_and_nothing_dies_without_a_server",
         names_follow_the_host,
     )];
-    trials.extend(for_full(vec![trial(
-        "network::gvproxy_carries_packets_and_its_end_is_told",
-        gvproxy,
-    )]));
+    trials.extend(for_full(vec![
+        trial(
+            "network::gvproxy_carries_packets_and_its_end_is_told",
+            gvproxy,
+        ),
+        trial(
+            "network::passt_asks_the_name_servers_of_the_moment",
+            passt_names,
+        ),
+    ]));
     trials
 }
 
-/// A user's own network without a way out, with something at QEMU's customary addresses, and a resolv.conf of its own.
+/// Something at QEMU's customary addresses, and no way out.
+const CUT_OFF: &str = "busybox ip route add 10.0.2.0/24 dev lo";
+/// A cable to nowhere, for programs that want a way out.
+const CABLE: &str = "ip link add v0 type veth peer name v1 && busybox ip link set v0 up && busybox ip link set v1 up && \
+     busybox ip address add 192.0.2.1/24 dev v0 && busybox ip route add default via 192.0.2.254";
+
+/// A user's own network, with a resolv.conf of its own.
 struct Island {
     holder: Running,
 }
 
 impl Island {
-    fn new(resolver: &Path) -> Self {
-        let script = "busybox ip link set lo up && busybox ip route add 10.0.2.0/24 dev lo && mount --bind \"$0\" /etc/resolv.conf && exec sleep 100000";
+    fn new(resolver: &Path, network: &str) -> Self {
+        let script = format!(
+            "busybox ip link set lo up && {network} && mount --bind \"$0\" /etc/resolv.conf && exec sleep 100000"
+        );
         let mut command = clean(Path::new("unshare"), Path::new("/"));
         command
             .args([
@@ -43,7 +57,7 @@ impl Island {
                 "--mount",
                 "sh",
                 "-c",
-                script,
+                &script,
             ])
             .arg(resolver);
         let island = Self {
@@ -100,7 +114,7 @@ fn names_follow_the_host() {
     let resolver = home.path().join("resolv.conf");
     let point_at = |text: &str| fs_err::write(&resolver, text).expect("the test's own file");
     point_at("nameserver 127.0.0.1\n");
-    let island = Island::new(&resolver);
+    let island = Island::new(&resolver, CUT_OFF);
     let first = name_server(&island, "127.0.0.1:53", "192.0.2.7");
     let second = name_server(&island, "127.0.0.2:53", "192.0.2.8");
     home.init("m", &[]);
@@ -112,11 +126,7 @@ fn names_follow_the_host() {
     assert!(addresses.contains(" 10.1.2.15/24 "), "{addresses}");
     assert_eq!(resolved(&home, "one.example"), "192.0.2.7");
     point_at("nameserver 127.0.0.2\n");
-    eventually("the new name server is asked", BOOT, || {
-        // A name of its own each time: the guest remembers.
-        let name = format!("n{}.example", jiff::Timestamp::now().as_nanosecond());
-        (resolved(&home, &name) == "192.0.2.8").then_some(())
-    });
+    second_is_asked(&home);
     point_at("");
     drop((first, second));
     let lost = [
@@ -135,6 +145,65 @@ fn names_follow_the_host() {
     assert_eq!(resolved(&home, "back.example"), "192.0.2.7");
     home.machine(&["stop", "m"], BOOT).succeeded();
     home.dispose().expect("nothing is left");
+}
+
+/// Waits for the second name server's answers.
+fn second_is_asked(home: &Home) {
+    eventually("the new name server is asked", BOOT, || {
+        // A name of its own each time: the guest remembers.
+        let name = format!("n{}.example", jiff::Timestamp::now().as_nanosecond());
+        (resolved(home, &name) == "192.0.2.8").then_some(())
+    });
+}
+
+fn passt_names() {
+    let mut home = Home::new("passt-names");
+    let resolver = home.path().join("resolv.conf");
+    let point_at = |text: &str| fs_err::write(&resolver, text).expect("the test's own file");
+    point_at("nameserver 127.0.0.1\n");
+    let island = Island::new(&resolver, CABLE);
+    let _first = name_server(&island, "127.0.0.1:53", "192.0.2.7");
+    let _second = name_server(&island, "127.0.0.2:53", "192.0.2.8");
+    home.init("m", &["--network", "passt"]);
+    let start = home.command(&["start", "m"]);
+    run(&mut island.inside(&start), b"", BOOT).succeeded();
+    assert_eq!(resolved(&home, "one.example"), "192.0.2.7");
+    point_at("nameserver 127.0.0.2\n");
+    second_is_asked(&home);
+    let events = home.machine(&["events", "m"], SOON).succeeded();
+    assert!(!events.contains("degraded"), "{events}");
+    bulk(&home, &island);
+    home.machine(&["stop", "m"], BOOT).succeeded();
+    assert_eq!(home.processes(), [""; 0]);
+    home.dispose().expect("nothing is left");
+}
+
+/// More than any buffer holds, from a server on the island's loopback: neither end may wait for the other for ever.
+fn bulk(home: &Home, island: &Island) {
+    const BYTES: u64 = 64 << 20;
+    let files = home.path().join("files");
+    fs_err::create_dir(&files).expect("a directory can be made");
+    let large = fs_err::File::create(files.join("large")).expect("a file can be made");
+    large.set_len(BYTES).expect("it is sparse");
+    let mut server = clean(Path::new("busybox"), Path::new("/"));
+    server
+        .args(["httpd", "-f", "-p", "127.0.0.1:8080", "-h"])
+        .arg(&files);
+    let _server = begin(&mut island.inside(&server), b"");
+    let url = "http://host.containers.internal:8080/large";
+    let fetch = [
+        "exec",
+        "m",
+        "curl",
+        "-s",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{size_download}",
+        url,
+    ];
+    let fetched = home.machine(&fetch, BOOT).succeeded();
+    assert_eq!(fetched, BYTES.to_string());
 }
 
 /// What a guest gets from a web server on the host's loopback, by this name of the host.

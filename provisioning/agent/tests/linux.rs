@@ -54,6 +54,18 @@ struct StubGuest {
     carrier: UnixListener,
 }
 
+/// A boot that goes on.
+struct Boot {
+    /// Its end is this file's beginning.
+    over: PathBuf,
+}
+
+impl Boot {
+    fn end(self) {
+        fs_err::write(self.over, "").unwrap();
+    }
+}
+
 impl StubGuest {
     fn new(rootful: bool) -> Self {
         Self::with_facts(rootful, HostFacts::default())
@@ -97,6 +109,19 @@ impl StubGuest {
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
         fs_err::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Its systemd says that the boot goes on, until it [ends](Boot::end).
+    fn boot_goes_on(&self) -> Boot {
+        let over = self.path("boot-is-over");
+        self.program(
+            "systemctl",
+            &format!(
+                r#"test "$1" = list-units && exit; while ! test -e '{}'; do sleep 0.01; done; echo running"#,
+                over.display()
+            ),
+        );
+        Boot { over }
     }
 
     /// An engine that says `answer` to every connection, and then what it was sent.
@@ -307,14 +332,7 @@ async fn ended(mut agent: Child) -> ExitStatus {
 #[tokio::test]
 async fn every_session_hears_the_whole_state() {
     let guest = StubGuest::new(false);
-    let over = guest.path("boot-is-over");
-    guest.program(
-        "systemctl",
-        &format!(
-            r#"test "$1" = list-units && exit; while ! test -e '{}'; do sleep 0.01; done; echo running"#,
-            over.display()
-        ),
-    );
+    let boot = guest.boot_goes_on();
     let _agent = guest.start();
     let mut host = guest.host().await;
     let AgentEvent::Started { boot_id, .. } = host.event().await else {
@@ -330,7 +348,7 @@ async fn every_session_hears_the_whole_state() {
         ready(Engine::Rootless),
     ])
     .await;
-    fs_err::write(&over, "").unwrap();
+    boot.end();
     host.hears(vec![boot_finished("running", &[])]).await;
 
     host.driver.abort();
@@ -357,17 +375,10 @@ async fn the_ssh_server_is_reported_when_it_listens_and_when_it_never_does() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = port.local_addr().unwrap();
     drop(port);
-    let over = guest.path("boot-is-over");
-    guest.program(
-        "systemctl",
-        &format!(
-            r#"test "$1" = list-units && exit; while ! test -e '{}'; do sleep 0.01; done; echo running"#,
-            over.display()
-        ),
-    );
+    let boot = guest.boot_goes_on();
     let _agent = guest.start_with(&["--ssh-port", &address.port().to_string()]);
     let mut host = guest.host().await;
-    fs_err::write(&over, "").unwrap();
+    boot.end();
     let problem = host.health(Part::Dns).await.unwrap();
     assert!(
         problem.contains("resolv.conf"),

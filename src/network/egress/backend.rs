@@ -109,7 +109,9 @@ impl Backend for Passt {
     }
 }
 
-/// Options that passt has had since 2022. No port of the host leads to the guest by it: that is the link's work.
+/// Options that passt has had since 2022. It tells the guest of the host's name servers itself, of one on the host's
+/// loopback as the gateway; told of others, it would ask those. No port of the host leads to the guest by it: that is
+/// the link's work.
 fn passt_arguments(network: &GuestNetwork, host_loopback: bool, _socket: &Path) -> Vec<OsString> {
     let mut words = vec![
         "--foreground".to_owned(),
@@ -120,8 +122,6 @@ fn passt_arguments(network: &GuestNetwork, host_loopback: bool, _socket: &Path) 
         ("--address", network.guest.to_string()),
         ("--netmask", network.prefix.to_string()),
         ("--gateway", network.host.to_string()),
-        ("--dns", network.name_server.to_string()),
-        ("--dns-forward", network.name_server.to_string()),
         ("--tcp-ports", "none".to_owned()),
         ("--udp-ports", "none".to_owned()),
     ];
@@ -198,8 +198,8 @@ mod tests {
     #[test]
     fn passt_gets_the_addresses_and_opens_no_port() {
         let common = format!(
-            "--foreground --fd {FIRST_INHERITED} --address 10.0.2.15 --netmask 24 --gateway 10.0.2.2 --dns 10.0.2.3 \
-             --dns-forward 10.0.2.3 --tcp-ports none --udp-ports none"
+            "--foreground --fd {FIRST_INHERITED} --address 10.0.2.15 --netmask 24 --gateway 10.0.2.2 \
+             --tcp-ports none --udp-ports none"
         );
         assert_eq!(words(Egress::Passt, true), common);
         assert_eq!(words(Egress::Passt, false), format!("{common} --no-map-gw"));

@@ -131,6 +131,12 @@ pub fn choose(
     } else {
         asked
     };
+    if !wish.host_loopback && host.has_own_name_server {
+        warnings.push(
+            "the guest finds no names: the host's name server is on its loopback, which is closed to the guest"
+                .to_owned(),
+        );
+    }
     let program = match backend(egress).program() {
         None => None,
         Some(program) => Some(find(program.name).ok_or_else(|| EgressError::Missing {
@@ -310,10 +316,14 @@ mod tests {
             network,
             host_loopback: false,
         };
-        assert_eq!(
-            chosen(closed(Network::Auto), &host()),
-            Ok((Egress::Passt, 0))
-        );
+        let elsewhere = HostNetwork {
+            has_own_name_server: false,
+            ..host()
+        };
+        for (host, warnings) in [(&elsewhere, 0), (&host(), 1)] {
+            let found = chosen(closed(Network::Auto), host);
+            assert_eq!(found, Ok((Egress::Passt, warnings)));
+        }
         for network in [Network::BuiltIn, Network::Gvproxy] {
             let error = chosen(closed(network), &host());
             assert_eq!(error, Err(EgressError::OpenLoopback(network)));

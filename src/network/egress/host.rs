@@ -1,6 +1,6 @@
 //! What a guest's way out depends on at the host.
 
-use std::net::IpAddr;
+use std::path::Path;
 
 use machine_host::routes::{self, Block, Routes};
 
@@ -10,6 +10,8 @@ mod platform;
 #[cfg(windows)]
 #[path = "windows.rs"]
 mod platform;
+
+use super::names;
 
 /// The host's own network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,11 +25,11 @@ pub struct HostNetwork {
 impl HostNetwork {
     /// As it is now.
     pub fn present() -> Self {
-        let resolver = platform::resolver().unwrap_or_default();
+        let text = resolver().and_then(|file| fs_err::read_to_string(file).ok());
+        let servers = names::listed(&text.unwrap_or_default());
         Self {
             routes: routes::present(),
-            has_own_name_server: first_name_server(&resolver)
-                .is_some_and(|first| first.is_loopback()),
+            has_own_name_server: servers.first().is_some_and(std::net::IpAddr::is_loopback),
         }
     }
 
@@ -50,40 +52,14 @@ impl HostNetwork {
     }
 }
 
-/// The first `nameserver` of a resolv.conf(5).
-fn first_name_server(text: &str) -> Option<IpAddr> {
-    let mut servers = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        (words.next() == Some("nameserver")).then(|| words.next())?
-    });
-    // An address of a link has the name of its card behind a `%`.
-    servers.next()?.split('%').next()?.parse().ok()
+/// The configuration of the host's resolver, where it is a resolv.conf(5).
+pub fn resolver() -> Option<&'static Path> {
+    platform::RESOLVER.map(Path::new)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_name_server_counts() {
-        for (text, expected) in [
-            (
-                "nameserver 127.0.0.53\nnameserver 9.9.9.9\n",
-                Some("127.0.0.53"),
-            ),
-            (
-                "# nameserver 127.0.0.1\nsearch x\nnameserver\t10.1.1.1\n",
-                Some("10.1.1.1"),
-            ),
-            ("nameserver fe80::1%eth0\n", Some("fe80::1")),
-            ("nameserver nonsense\n", None),
-            ("nameserver", None),
-            ("", None),
-        ] {
-            let found = first_name_server(text).map(|address| address.to_string());
-            assert_eq!(found.as_deref(), expected, "{text}");
-        }
-    }
 
     #[test]
     fn what_is_not_known_is_no_obstacle() {

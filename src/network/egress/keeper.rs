@@ -1,4 +1,5 @@
-//! Looks after the program that carries a guest's packets: tells when it has ended, and starts it anew where it can.
+//! Looks after the program that carries a guest's packets: tells when it has ended, and starts it anew where it can. One
+//! that asks the name servers of its start for ever is started anew when the host has others.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +11,10 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::backend::Joint;
+use super::backend::{Joint, backend};
 use super::choice::EgressPlan;
+use super::host;
+use super::names::NameServers;
 use super::program::Place;
 use crate::machine::deadlines;
 
@@ -71,6 +74,17 @@ impl Drop for Keeper {
     }
 }
 
+/// How a run of the program came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// There was no program.
+    NeverBegan,
+    /// By itself, or by somebody else's hand.
+    Unasked,
+    /// By ours, for the host has other name servers.
+    Renewed,
+}
+
 async fn keep(
     plan: EgressPlan,
     place: Place,
@@ -78,30 +92,21 @@ async fn keep(
     present: Arc<Mutex<Option<ProcessIdentity>>>,
     reports: mpsc::UnboundedSender<EgressReport>,
 ) {
-    let name = plan.egress.word();
+    let mut names = follow_names(&plan);
+    let again = plan.joint() == Some(Joint::Hypervisor);
     let mut pause = Duration::ZERO;
     loop {
         let begun = Instant::now();
-        let problem = if let Some(program) = &mut program {
-            program.ended().await;
-            let log = place.log.display();
-            format!("the guest has no network, for `{name}` has ended; what it said is in `{log}`")
-        } else {
-            format!("the guest has no network, for `{name}` does not run")
-        };
+        let ended = run(&mut program, &mut names).await;
         *present.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let again = plan.joint() == Some(Joint::Hypervisor);
-        let problem = if again {
-            problem
-        } else {
-            format!("{problem}; it has one again after its next start")
-        };
-        // The owner that hears no more is on its way out, and with it this machine.
-        if reports.send(EgressReport::Down(problem)).is_err() || !again {
-            return;
+        if let Some(problem) = problem(&plan, &place, ended, again) {
+            // The owner that hears no more is on its way out, and with it this machine.
+            if reports.send(EgressReport::Down(problem)).is_err() || !again {
+                return;
+            }
+            pause = next_pause(pause, begun.elapsed());
+            rest(pause).await;
         }
-        pause = next_pause(pause, begun.elapsed());
-        rest(pause).await;
         program = match plan.start(&place) {
             Ok(program) => {
                 let identity = program.identity().clone();
@@ -121,6 +126,63 @@ async fn keep(
             }
         };
     }
+}
+
+/// The host's name servers, for a program that has to be told of others and can be started anew.
+fn follow_names(plan: &EgressPlan) -> Option<NameServers> {
+    let is_of_use =
+        plan.joint() == Some(Joint::Hypervisor) && !backend(plan.egress).follows_name_server();
+    let file = host::resolver().filter(|_| is_of_use)?;
+    NameServers::follow(file)
+        .inspect_err(|error| tracing::warn!(%error, "The host's name servers are not followed"))
+        .ok()
+}
+
+/// Waits for the program's end, and brings it about when the host has other name servers.
+async fn run(program: &mut Option<Companion>, names: &mut Option<NameServers>) -> Ended {
+    let Some(program) = program else {
+        return Ended::NeverBegan;
+    };
+    tokio::select! {
+        () = program.ended() => return Ended::Unasked,
+        () = renamed(names) => {}
+    }
+    tracing::info!("The host has other name servers, so the program of the network begins anew");
+    if let Err(error) = program.identity().kill() {
+        tracing::warn!(%error, "The program of the machine's network could not be ended");
+    }
+    program.ended().await;
+    Ended::Renewed
+}
+
+/// Ready when the host has other name servers.
+async fn renamed(names: &mut Option<NameServers>) {
+    if let Some(followed) = names {
+        match followed.changed().await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, "The host's name servers are followed no more"),
+        }
+        *names = None;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// What the guest lacks.
+fn problem(plan: &EgressPlan, place: &Place, ended: Ended, again: bool) -> Option<String> {
+    let name = plan.egress.word();
+    let problem = match ended {
+        Ended::Renewed => return None,
+        Ended::Unasked => {
+            let log = place.log.display();
+            format!("the guest has no network, for `{name}` has ended; what it said is in `{log}`")
+        }
+        Ended::NeverBegan => format!("the guest has no network, for `{name}` does not run"),
+    };
+    Some(if again {
+        problem
+    } else {
+        format!("{problem}; it has one again after its next start")
+    })
 }
 
 /// How long to wait before the program is started anew, by the pause of before and how long it ran.

@@ -1,6 +1,4 @@
-//! Windows: there is no such file.
+//! Windows: there is no resolv.conf(5).
 
-/// Not known.
-pub(super) fn resolver() -> Option<String> {
-    None
-}
+/// None.
+pub(super) const RESOLVER: Option<&str> = None;

@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use machine_protocol::link::{Hello, Role, accept, connect};
 use machine_protocol::publish::datagram::{Datagrams, framed};
-use machine_protocol::secret::Secret;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Notify, mpsc};
 
 use super::*;
+use crate::network::testing::linked;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -54,23 +53,7 @@ impl Bench {
     }
 
     async fn beside(scope: Scope, neighbours: Arc<dyn Neighbours>) -> Self {
-        let secret = Secret::generate().unwrap();
-        let hello = |role| Hello {
-            role,
-            secret: secret.clone(),
-            build: "test".to_owned(),
-            carrier: "pipe".to_owned(),
-        };
-        let (near, far) = duplex(1 << 20);
-        let (host_hello, guest_hello) = (hello(Role::Host), hello(Role::Guest));
-        let never = Notify::new();
-        let (host, guest) = tokio::join!(
-            connect(near, &host_hello, &never),
-            accept(far, &guest_hello)
-        );
-        let ((host, host_driver), (guest, guest_driver)) = (host.unwrap(), guest.unwrap());
-        tokio::spawn(host_driver.run());
-        tokio::spawn(guest_driver.run());
+        let (host, guest) = linked().await;
         let (told, news) = mpsc::unbounded_channel();
         let (_, link) = watch::channel(Some(host.clone()));
         let config = PublishConfig { scope, neighbours };

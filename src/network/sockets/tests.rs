@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine_host::local_socket::Listener;
-use machine_protocol::link::{Hello, Link, Role, StreamError, accept, connect};
+use machine_protocol::link::{Link, StreamError};
 use machine_protocol::message::Target;
-use machine_protocol::secret::Secret;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-use tokio::sync::{Notify, mpsc};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
 
 use super::*;
+use crate::network::testing::linked;
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), what)
@@ -27,23 +27,7 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let secret = Secret::generate().unwrap();
-        let hello = |role| Hello {
-            role,
-            secret: secret.clone(),
-            build: "test".to_owned(),
-            carrier: "pipe".to_owned(),
-        };
-        let (near, far) = duplex(1 << 20);
-        let (host_hello, guest_hello) = (hello(Role::Host), hello(Role::Guest));
-        let never = Notify::new();
-        let (host, guest) = tokio::join!(
-            connect(near, &host_hello, &never),
-            accept(far, &guest_hello)
-        );
-        let ((host, host_driver), (guest, guest_driver)) = (host.unwrap(), guest.unwrap());
-        tokio::spawn(host_driver.run());
-        tokio::spawn(guest_driver.run());
+        let (host, guest) = linked().await;
         let (tell, told) = mpsc::unbounded_channel();
         let sockets = Arc::new(HostSockets::new(move |news| {
             let _ = tell.send(news);

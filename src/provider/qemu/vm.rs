@@ -1,5 +1,6 @@
 //! A running QEMU.
 
+use std::path::Path;
 use std::process::Child;
 
 use async_trait::async_trait;
@@ -216,7 +217,11 @@ async fn watch(
             tracing::warn!(%error, "The connection to the monitor broke");
         }
     };
-    let translated = translate(&mut translator, &qmp, raw, &events);
+    let network = Network {
+        process: parts.identity.pid,
+        socket: &parts.paths.network_socket,
+    };
+    let translated = translate(&mut translator, &qmp, &network, raw, &events);
     // The monitor closes when the process ends. A process that ends and leaves it open does not exist.
     let ended = async {
         tokio::join!(served, translated);
@@ -241,9 +246,27 @@ async fn watch(
     drop(events.send(VmEvent::Exited(reason)));
 }
 
+/// Where the program of a guest's network is connected to QEMU.
+struct Network<'a> {
+    process: u32,
+    socket: &'a Path,
+}
+
+impl Network<'_> {
+    /// A program has connected.
+    fn connected(&self, events: &VmEvents) {
+        if let Err(error) = platform::unblock(self.process, self.socket) {
+            drop(events.send(VmEvent::Warning(format!(
+                "the machine may stand still while much goes over its network, for its connection cannot be set not to wait: {error}"
+            ))));
+        }
+    }
+}
+
 async fn translate(
     translator: &mut Translator,
     qmp: &Qmp,
+    network: &Network<'_>,
     mut raw: mpsc::UnboundedReceiver<RawEvent>,
     events: &VmEvents,
 ) {
@@ -260,6 +283,9 @@ async fn translate(
     }
     while let Some(event) = raw.recv().await {
         tracing::debug!(name = event.name, data = %event.data, "Event of the virtual machine");
+        if event.name == "NETDEV_STREAM_CONNECTED" {
+            network.connected(events);
+        }
         let mut status = String::new();
         if Translator::needs_status(&event) {
             let answer = qmp.execute(qapi::qmp::query_status {}).await;

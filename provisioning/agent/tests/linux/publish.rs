@@ -415,14 +415,7 @@ async fn datagrams_of_a_stream_are_one_clients() {
 #[tokio::test]
 async fn a_guest_without_the_programs_has_no_marker_and_says_so() {
     let guest = StubGuest::new(false);
-    let over = guest.path("boot-is-over");
-    guest.program(
-        "systemctl",
-        &format!(
-            r#"test "$1" = list-units && exit; while ! test -e '{}'; do sleep 0.01; done; echo running"#,
-            over.display()
-        ),
-    );
+    let boot = guest.boot_goes_on();
     fs_err::write(guest.path("run/podman-machine"), "qemu\n").unwrap();
     let _agent = guest.start();
     let mut host = guest.host().await;
@@ -433,7 +426,7 @@ async fn a_guest_without_the_programs_has_no_marker_and_says_so() {
         }
     })
     .await;
-    fs_err::write(&over, "").unwrap();
+    boot.end();
     let problem = host.health(Part::Ports).await.unwrap();
     assert_eq!(
         problem,

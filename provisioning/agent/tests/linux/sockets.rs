@@ -176,14 +176,7 @@ async fn sockets_outlive_sessions_and_agents() {
 #[tokio::test]
 async fn what_is_hidden_or_came_too_early_is_made_before_an_engine_is_told_of() {
     let guest = stub();
-    let over = guest.path("boot-is-over");
-    guest.program(
-        "systemctl",
-        &format!(
-            r#"test "$1" = list-units && exit; while ! test -e '{}'; do sleep 0.01; done; echo running"#,
-            over.display()
-        ),
-    );
+    let boot = guest.boot_goes_on();
     let _agent = guest.start();
     let mut host = Forwarding::of(&guest).await;
     let early = "/run/user/1000/a.sock";
@@ -195,7 +188,7 @@ async fn what_is_hidden_or_came_too_early_is_made_before_an_engine_is_told_of() 
     guest.engine("run/user/1000/podman/podman.sock", OK);
     assert_eq!(host.host.health(Part::Sockets).await, None);
     assert!(is_socket(&guest, PLACE) && is_socket(&guest, early));
-    fs_err::write(&over, "").unwrap();
+    boot.end();
     let finished = |event: &AgentEvent| matches!(event, AgentEvent::BootFinished { .. });
     while !finished(&host.host.event().await) {}
 }

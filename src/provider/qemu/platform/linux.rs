@@ -1,11 +1,15 @@
 //! Linux: KVM, and QEMU's own seccomp filter.
 
+mod unblock;
+
 use std::io;
 
 use machine_host::vsock::Device;
 
 use super::Inherited;
 use crate::provider::Accelerator;
+
+pub(in crate::provider::qemu) use unblock::unblock;
 
 /// What is tried before emulation.
 pub(in crate::provider::qemu) const ACCELERATORS: &[Accelerator] = &[Accelerator::Kvm];

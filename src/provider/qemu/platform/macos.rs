@@ -1,9 +1,17 @@
 //! macOS: the hypervisor framework. Only arguments are made for it so far.
 
+use std::io;
+use std::path::Path;
+
 use machine_host::vsock::Device;
 
 use super::Inherited;
 use crate::provider::Accelerator;
+
+/// Nothing is launched here yet that would have to be kept from waiting.
+pub(in crate::provider::qemu) fn unblock(_process: u32, _place: &Path) -> io::Result<()> {
+    Ok(())
+}
 
 /// What is tried before emulation.
 pub(in crate::provider::qemu) const ACCELERATORS: &[Accelerator] = &[Accelerator::Hvf];

@@ -11,6 +11,11 @@ use machine_host::vsock::Device;
 
 use crate::provider::Accelerator;
 
+/// Nothing is launched here yet that would have to be kept from waiting.
+pub(in crate::provider::qemu) fn unblock(_process: u32, _place: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// What is tried before emulation.
 pub(in crate::provider::qemu) const ACCELERATORS: &[Accelerator] = &[Accelerator::Whpx];
 /// Whether QEMU can confine itself.

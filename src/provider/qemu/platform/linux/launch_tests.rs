@@ -167,6 +167,49 @@ async fn reset_and_quit_are_events_in_order() {
     vm.kill().await.unwrap();
 }
 
+/// Whether the connections that a process has at a socket block, by what the kernel says of each open file.
+fn blocking(process: u32, socket: &Path) -> Vec<bool> {
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap();
+    let place = socket.to_str().unwrap();
+    // State 3 is connected, see `unix_seq_show`.
+    let inodes: Vec<String> = sockets
+        .lines()
+        .filter(|line| line.ends_with(place))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|words| words[5] == "03")
+        .map(|words| format!("socket:[{}]", words[6]))
+        .collect();
+    let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    open.filter_map(|entry| {
+        let path = entry.unwrap().path();
+        let target = fs::read_link(&path).ok()?;
+        inodes.iter().find(|inode| target == Path::new(inode))?;
+        let number = path.file_name()?.to_str()?.to_owned();
+        let told = fs::read_to_string(format!("/proc/{process}/fdinfo/{number}")).ok()?;
+        let flags = told.lines().find_map(|line| line.strip_prefix("flags:"))?;
+        Some(u32::from_str_radix(flags.trim(), 8).unwrap() & 0o4000 == 0)
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn it_does_not_wait_for_the_program_of_its_network() {
+    let mut fixture = Fixture::new();
+    fixture.plan.network = NetworkJoint::Listens;
+    let (vm, _events) = fixture.run().await;
+    let (socket, process) = (&fixture.plan.paths.network_socket, vm.identity().pid);
+    for _ in 0..2 {
+        // One program after the other.
+        let _program = std::os::unix::net::UnixStream::connect(socket).unwrap();
+        let unblocked = async {
+            while blocking(process, socket) != [false] {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, unblocked).await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_network_that_nobody_carries_is_said_to_be_so() {
     let mut fixture = Fixture::new();
