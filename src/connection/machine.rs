@@ -69,6 +69,36 @@ pub fn add(
     })
 }
 
+/// What can be wrong with a connection of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// There is none of this name.
+    Missing,
+    /// It does not belong to the machine.
+    Foreign,
+    /// It leads to another port than the machine's SSH server has.
+    Port,
+}
+
+/// What is wrong with the pair of a machine: each connection by its name, at most once.
+pub fn flaws(
+    connections: &Connections,
+    config: &MachineConfig,
+    files: &MachineFiles,
+) -> Vec<(String, Flaw)> {
+    let flaw = |name: &str| match connections.get(name) {
+        None => Some(Flaw::Missing),
+        Some(connection) if !belongs(connection, files) => Some(Flaw::Foreign),
+        Some(connection) => with_port(&connection.uri, config.ssh_port)
+            .filter(|right| *right != connection.uri)
+            .map(|_| Flaw::Port),
+    };
+    names(&config.name)
+        .into_iter()
+        .filter_map(|name| flaw(&name).map(|flaw| (name, flaw)))
+        .collect()
+}
+
 /// What [`complete`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Completed {
@@ -89,11 +119,11 @@ pub fn complete(
     let pair = pair(config, files, scheme)?;
     let look = |connections: &Connections| {
         let mut found = Completed::default();
-        for name in names(&config.name) {
-            match connections.get(&name) {
-                None => found.added.push(name),
-                Some(connection) if !belongs(connection, files) => found.foreign.push(name),
-                Some(_) => {}
+        for (name, flaw) in flaws(connections, config, files) {
+            match flaw {
+                Flaw::Missing => found.added.push(name),
+                Flaw::Foreign => found.foreign.push(name),
+                Flaw::Port => {}
             }
         }
         found
@@ -147,33 +177,38 @@ pub fn remove(
     })
 }
 
+/// The connections that lead to machines that are gone, by their names. `absent` as for [`sweep`], which removes them.
+pub fn orphans(
+    connections: &Connections,
+    absent: impl Fn(&MachineName) -> Option<MachineFiles>,
+) -> Vec<String> {
+    let is_orphan = |name: &str, connection: &Connection| {
+        let mut machines = [Some(name), name.strip_suffix(ROOT_SUFFIX)]
+            .into_iter()
+            .flatten();
+        machines.any(|machine| {
+            let machine = MachineName::parse(machine).ok();
+            let files = machine.and_then(|machine| absent(&machine));
+            files.is_some_and(|files| belongs(connection, &files))
+        })
+    };
+    let found = connections.iter();
+    let found = found.filter(|(name, connection)| is_orphan(name, connection));
+    found.map(|(name, _)| name.to_owned()).collect()
+}
+
 /// Removes the pairs of machines whose `rm` was killed before it came to that. `absent` returns the files that a machine
 /// of this name had, and none where the machine exists. The file is neither locked nor written where nothing is left.
 pub fn sweep(
     file: &ConnectionsFile,
     absent: impl Fn(&MachineName) -> Option<MachineFiles>,
 ) -> Result<(), ConnectionError> {
-    let orphans = |connections: &Connections| -> Vec<String> {
-        let is_orphan = |name: &str, connection: &Connection| {
-            let mut machines = [Some(name), name.strip_suffix(ROOT_SUFFIX)]
-                .into_iter()
-                .flatten();
-            machines.any(|machine| {
-                let machine = MachineName::parse(machine).ok();
-                let files = machine.and_then(|machine| absent(&machine));
-                files.is_some_and(|files| belongs(connection, &files))
-            })
-        };
-        let found = connections.iter();
-        let found = found.filter(|(name, connection)| is_orphan(name, connection));
-        found.map(|(name, _)| name.to_owned()).collect()
-    };
-    if orphans(&file.read()?).is_empty() {
+    if orphans(&file.read()?, &absent).is_empty() {
         return Ok(());
     }
     file.edit(|connections| {
         // Once more, under the lock: a machine of the name may have been made, and its pair been added, meanwhile.
-        for name in orphans(connections) {
+        for name in orphans(connections, &absent) {
             connections.remove(&name);
         }
         Ok(())

@@ -249,3 +249,35 @@ fn the_default_follows_the_mode_only_within_the_pair() {
     assert!(!default_of(&bench.file.read().unwrap(), &bench.config));
     assert!(!make_default(&bench.file, &name("gone"), true).unwrap());
 }
+
+#[test]
+fn what_is_wrong_with_a_pair_is_named() {
+    let mut bench = Bench::new();
+    let found = |bench: &Bench| {
+        let connections = bench.file.read().unwrap();
+        flaws(&connections, &bench.config, &bench.files)
+    };
+    let flaw = |name: &str, flaw| (name.to_owned(), flaw);
+    assert_eq!(
+        found(&bench),
+        [flaw("m1", Flaw::Missing), flaw("m1-root", Flaw::Missing)]
+    );
+    bench.add(Scheme::Ssh, None);
+    assert_eq!(found(&bench), []);
+    bench.config.ssh_port += 1;
+    assert_eq!(
+        found(&bench),
+        [flaw("m1", Flaw::Port), flaw("m1-root", Flaw::Port)]
+    );
+    set_port(&bench.file, &bench.config, &bench.files).unwrap();
+    assert_eq!(found(&bench), []);
+    // With the machine's key it may lead wherever the user wants.
+    let astray = |connections: &mut Connections| {
+        connections.get_mut("m1").unwrap().uri = "ssh://core@far:1/s".to_owned();
+        Ok(())
+    };
+    bench.file.edit(astray).unwrap();
+    assert_eq!(found(&bench), []);
+    bench.put("m1", "ssh://core@127.0.0.1:41914/x");
+    assert_eq!(found(&bench), [flaw("m1", Flaw::Foreign)]);
+}

@@ -3,6 +3,7 @@
 //! Everything that differs between the systems is in `sys`, one leaf file a system, and nothing
 //! above it asks which system it runs on. This crate knows no machine and no engine.
 
+pub mod access;
 pub mod atomic;
 pub mod companion;
 pub mod directories;

@@ -131,6 +131,12 @@ deadlines! {
     /// The guest's SSH server, as an SSH client waits for it.
     SSH_CONNECT = Duration::from_secs(30), "the guest's SSH server to answer",
         "the port is on this host; an emulated guest needs seconds for the keys, more when it starts the server for it";
+    /// A look of `doctor` at files.
+    DOCTOR_LOOK = Duration::from_secs(5), "the files of the host or of a machine to answer",
+        "a local disk answers in milliseconds; a network's that is gone never does, and the rest is to be told all the same";
+    /// A supervisor that holds its lock and does not listen.
+    DOCTOR_LOCK = Duration::from_millis(500), "a supervisor to answer or to go",
+        "between its lock and its socket, and between its socket's end and its own, it needs milliseconds";
     /// The agent's orderly power-off.
     AGENT_POWER_OFF = Duration::from_secs(90), "the guest to power off",
         "systemd gives each unit 90 s to stop";

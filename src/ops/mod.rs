@@ -8,6 +8,7 @@ pub mod attend;
 pub mod bundle;
 pub mod connection;
 pub mod cp;
+pub mod doctor;
 pub mod events;
 pub mod exec;
 pub mod image;

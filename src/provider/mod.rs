@@ -33,7 +33,7 @@ use machine_host::process::ProcessIdentity;
 pub use error::ProviderError;
 pub use plan::{
     Accelerator, Capabilities, CarrierKind, FirstBootChannel, GuestIds, LaunchPlan, NetworkJoint,
-    ResolveRequest, Resolved, SharePlan, ShareWay, StockImages, VmPaths, VsockWay,
+    ResolveRequest, Resolved, SharePlan, ShareWay, StockImages, Survey, VmPaths, VsockWay,
 };
 pub use vm::{
     ExitReason, HelperProcess, HelperRole, LinkIo, LinkStream, PauseReason, Progress, Vm, VmEvent,
@@ -54,6 +54,10 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     /// Finds the programs, their versions and the accelerator. Changes nothing but the cache file named by the
     /// request; quick when that is warm.
     async fn resolve(&self, request: &ResolveRequest) -> Result<Resolved, ProviderError>;
+
+    /// Tells what this host offers, without regard to a machine. Like [`resolve`](Self::resolve) it starts no VM, and
+    /// changes nothing but the cache file.
+    async fn survey(&self, request: &ResolveRequest) -> Result<Survey, ProviderError>;
 
     /// Starts the VM. Returns when it can be controlled, which is before its guest has run much; fails when it ends
     /// before that, with the reason that its program gave.

@@ -141,6 +141,23 @@ pub struct Resolved {
     pub warnings: Vec<String>,
 }
 
+/// What a host offers to VMs, for those who ask why something does not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// The program that becomes a VM.
+    pub program: PathBuf,
+    /// Its version, as it says.
+    pub version: String,
+    /// What would run a guest's instructions.
+    pub accelerator: Accelerator,
+    /// What the user should know of the two, each a sentence: why guests would be emulated is among it.
+    pub remarks: Vec<String>,
+    /// How guests would have folders of the host.
+    pub shares: ShareWay,
+    /// What is missing for folders, and how to get it.
+    pub share_remark: Option<(String, String)>,
+}
+
 /// Who is the guest's vsock device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VsockWay {

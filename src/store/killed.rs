@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
+use super::Leftover;
 use super::testing::{Bench, config, make, name, open};
 use crate::machine::DiskFormat;
 
@@ -124,6 +125,39 @@ fn leftovers_of_another_machine_are_cleared_away_with_their_sockets() {
     assert!(short.is_dir());
     make(&store, "other");
     assert!(!short.exists());
+}
+
+#[test]
+fn leftovers_are_told_and_cleared_away_on_request() {
+    let bench = Bench::new();
+    assert_eq!(bench.store.leftovers().unwrap(), Some(Vec::new()));
+    bench.store.clear_leftovers().unwrap();
+    assert!(!bench.store.directory().exists(), "a look makes nothing");
+    bench.make("other");
+    // Alive: no leftover, and not to be cleared away.
+    let child = stopped(&bench, "make", "disk", false);
+    assert_eq!(bench.store.leftovers().unwrap(), Some(Vec::new()));
+    bench.store.clear_leftovers().unwrap();
+    assert_eq!(bench.hidden().len(), 2);
+    kill(child);
+    let unmade = Leftover::Unmade(name("dev"));
+    assert_eq!(bench.store.leftovers().unwrap(), Some(vec![unmade]));
+    assert_eq!(bench.hidden().len(), 2, "a look clears nothing away");
+    {
+        let _lock = bench.store.lock().unwrap();
+        assert_eq!(bench.store.leftovers().unwrap(), None);
+    }
+    bench.store.clear_leftovers().unwrap();
+    assert_eq!(bench.hidden(), [""; 0]);
+
+    bench.make("dev");
+    kill(stopped(&bench, "remove", "removed", false));
+    let removed = Leftover::Removed(name("dev"));
+    assert_eq!(bench.store.leftovers().unwrap(), Some(vec![removed]));
+    bench.store.clear_leftovers().unwrap();
+    assert_eq!(bench.store.leftovers().unwrap(), Some(Vec::new()));
+    assert_eq!(bench.hidden(), [""; 0]);
+    assert!(bench.store.find("other").is_ok());
 }
 
 #[test]

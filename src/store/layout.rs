@@ -36,6 +36,11 @@ pub fn images(directories: &Directories) -> PathBuf {
     directories.data.join("images")
 }
 
+/// What is known of the accelerators of this host.
+pub fn accelerators(directories: &Directories) -> PathBuf {
+    directories.data.join("accelerators.json")
+}
+
 /// The files of one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineFiles {

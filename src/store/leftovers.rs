@@ -11,6 +11,37 @@ use super::layout::{LOCK_SUFFIX, Unfinished};
 use super::{Store, StoreError};
 use crate::machine::MachineName;
 
+/// What is not yet or no longer a machine, alive or not, each once; nothing where there is no directory.
+pub(super) fn unfinished(store: &Store) -> Result<Vec<Unfinished>, StoreError> {
+    let read = |source| StoreError::Read { source };
+    let entries = match fs::read_dir(&store.places.machines) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(read(source)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(read)?.file_name();
+        if let Some(unfinished) = name.to_str().and_then(Unfinished::parse)
+            && !found.contains(&unfinished)
+        {
+            found.push(unfinished);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether nobody works at it any more. The caller holds the store's lock, so no draft is between its lock's file and
+/// its lock.
+pub(super) fn is_dead(store: &Store, unfinished: &Unfinished) -> bool {
+    let Unfinished::New { entry, .. } = unfinished else {
+        return true;
+    };
+    let path = store.places.machines.join(format!("{entry}{LOCK_SUFFIX}"));
+    // To look for the lock of one without its file would make the file.
+    !path.exists() || matches!(FileLock::try_acquire(&path), Ok(Some(_)))
+}
+
 /// Clears away the leftovers and returns the drafts that are alive. The caller holds the store's lock.
 ///
 /// What cannot be deleted is only logged: it is in nobody's way.

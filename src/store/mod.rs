@@ -52,6 +52,24 @@ pub struct StoredMachine {
     pub files: MachineFiles,
 }
 
+/// What a killed command left of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leftover {
+    /// Of one that was being made.
+    Unmade(MachineName),
+    /// Of one that was removed.
+    Removed(MachineName),
+}
+
+impl From<layout::Unfinished> for Leftover {
+    fn from(unfinished: layout::Unfinished) -> Self {
+        match unfinished {
+            layout::Unfinished::New { name, .. } => Self::Unmade(name),
+            layout::Unfinished::Removed { name, .. } => Self::Removed(name),
+        }
+    }
+}
+
 /// One machine of the list, readable or not.
 pub type Listed = (MachineName, Result<StoredMachine, StoreError>);
 
@@ -172,7 +190,7 @@ impl Store {
     }
 
     /// The files of a machine whose own word on its sockets is not known.
-    fn likely_files(&self, name: &MachineName) -> MachineFiles {
+    pub(crate) fn likely_files(&self, name: &MachineName) -> MachineFiles {
         let directory = self.places.machine(name);
         let sockets = self.places.sockets(name);
         MachineFiles::new(directory.clone(), sockets.unwrap_or(directory))
@@ -203,6 +221,32 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// What killed commands left, which the next change clears away. `None` where another command changes the list of
+    /// machines at this moment: nothing is waited for, and where there is nothing no lock is taken.
+    pub fn leftovers(&self) -> Result<Option<Vec<Leftover>>, StoreError> {
+        if leftovers::unfinished(self)?.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let lock = FileLock::try_acquire(&self.places.lock());
+        let Some(_lock) = lock.map_err(|source| StoreError::Lock { source })? else {
+            return Ok(None);
+        };
+        let mut dead = leftovers::unfinished(self)?;
+        dead.retain(|unfinished| leftovers::is_dead(self, unfinished));
+        let mut dead: Vec<_> = dead.into_iter().map(Leftover::from).collect();
+        dead.sort();
+        Ok(Some(dead))
+    }
+
+    /// Clears away what killed commands left: an `init` is undone, an `rm` is finished.
+    pub fn clear_leftovers(&self) -> Result<(), StoreError> {
+        if leftovers::unfinished(self)?.is_empty() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        leftovers::clear(self).map(drop)
     }
 
     fn exists(&self, name: &MachineName) -> Result<bool, StoreError> {

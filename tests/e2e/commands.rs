@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("commands::cp_with_blanks_and_umlauts", cp),
         trial("commands::cp_mistakes", cp_mistakes),
         trial("commands::info", info),
+        trial("commands::doctor_of_a_running_machine", doctor),
         trial("commands::set_while_it_runs", set_while_it_runs),
         trial("commands::no_input_no_terminal_no_colour", no_terminal),
         trial("commands::two_hundred_at_once", two_hundred),
@@ -237,6 +238,18 @@ fn info() {
         assert!(port.as_u64().is_some_and(|port| port > 0), "{port}");
         assert_eq!(home.listed(NAME, "Health"), "healthy");
         assert_eq!(home.listed(NAME, "Reason"), "");
+    });
+}
+
+/// The faults that it finds are planted in `life`.
+fn doctor() {
+    shared::with(|home, _| {
+        let text = home.machine(&["doctor", NAME], SOON).succeeded();
+        assert!(text.contains(&format!("machine {NAME}: ok\n")), "{text}");
+        let format = "{{if eq .Code \"status\"}}{{.What}}{{end}}";
+        let text = home.machine(&["doctor", "--fix", "--format", format, NAME], SOON);
+        assert_eq!(text.succeeded().trim(), "It is running");
+        assert_eq!(home.state(NAME), "running");
     });
 }
 

@@ -23,12 +23,85 @@ pub(crate) fn trials() -> Vec<Trial> {
             "life::a_killed_supervisor_leaves_a_machine_that_can_be_stopped",
             killed_supervisor,
         ),
+        trial("life::doctor_names_what_is_wrong_and_mends_it", doctor),
     ];
     trials.extend(for_full(vec![trial(
         "life::rootful_killed_start_command_and_reboot_inside_the_guest",
         rootful_life,
     )]));
     trials
+}
+
+/// Nothing is booted: the faults are planted in the files of a stopped machine.
+fn doctor() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new("doctor");
+    home.init("d", &[]);
+    home.init("e", &[]);
+    let text = home.machine(&["doctor"], SOON).succeeded();
+    assert!(text.starts_with("host: ok\n"), "{text}");
+    assert!(
+        text.contains("\nmachine d: ok\n") && text.contains("\nmachine e: ok\n"),
+        "{text}"
+    );
+
+    let key = home.machine_dir("d").join("ssh/id_ed25519");
+    let mode = |bits| std::fs::Permissions::from_mode(bits);
+    fs_err::set_permissions(&key, mode(0o644)).expect("it is ours");
+    let socket = home.api_socket("d");
+    drop(std::os::unix::net::UnixListener::bind(&socket).expect("nobody is there"));
+    home.machine(&["system", "connection", "rm", "d-root"], SOON)
+        .succeeded();
+    let killed = home.path().join("data/machines/.f.new-0123456789abcdef");
+    fs_err::create_dir(&killed).expect("it is ours");
+    fs_err::write(home.machine_dir("e").join("machine.toml"), "format").expect("it is ours");
+
+    let ended = home.machine(&["doctor", "d"], SOON);
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    let text = ended.text();
+    assert!(text.contains("\nmachine d: 2 problems\n"), "{text}");
+    for part in [
+        "id_ed25519` is open to other users",
+        "`podman.sock`",
+        "no connection `d-root`",
+        "an `init` of f",
+        "hint: machine doctor --fix d\n",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("machine e"), "only what was named: {text}");
+    assert!(socket.exists() && killed.exists(), "a look changes nothing");
+
+    let ended = home.machine(&["doctor", "--fix", "--format", "json"], SOON);
+    assert_eq!(ended.status.code(), Some(1), "`e` cannot be mended");
+    let found: serde_json::Value = serde_json::from_str(&ended.text()).expect("JSON");
+    let found = found.as_array().expect("a list");
+    let fixed = found.iter().filter(|one| one["Fixed"] == true);
+    let fixed: Vec<_> = fixed
+        .map(|one| one["Code"].as_str().expect("text"))
+        .collect();
+    let expected = [
+        "leftovers",
+        "stale-sockets",
+        "open-file",
+        "connection-missing",
+    ];
+    assert_eq!(fixed, expected);
+    let left = found
+        .iter()
+        .filter(|one| one["Severity"] == "problem" && one["Fixed"] == false);
+    let left: Vec<_> = left.map(|one| (&one["Machine"], &one["Code"])).collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].0 == "e" && left[0].1 == "unreadable", "{left:?}");
+    assert!(!socket.exists() && !killed.exists());
+    home.machine(&["doctor", "d"], SOON).succeeded();
+    let error = home.machine(&["doctor", "nobody"], SOON).failed();
+    assert!(
+        error.starts_with("Error: nobody: VM does not exist\n"),
+        "{error}"
+    );
+    // What is not listed is not removed with the home.
+    home.machine(&["rm", "--force", "e"], SOON).succeeded();
 }
 
 /// One machine for all of its life, beside the commands that follow it.

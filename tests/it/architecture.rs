@@ -63,6 +63,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "machine",
         ],
     ),
+    // What a start would choose, and where it would look for programs, are told before one.
+    ("ops::doctor", &["network::egress", "hostfacts"]),
     (
         "supervisor",
         &[

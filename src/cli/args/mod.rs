@@ -4,6 +4,7 @@
 //! machine's, as with podman. Names are lists here so that too many of them get podman's words ([`usage`]).
 
 pub mod cp;
+pub mod doctor;
 pub mod events;
 pub mod exec;
 pub mod image;
@@ -102,6 +103,8 @@ pub enum Command {
     Logs(logs::LogsArgs),
     /// Show what happened to machines
     Events(events::EventsArgs),
+    /// Find what is wrong with this host and its machines
+    Doctor(doctor::DoctorArgs),
     /// Manage podman's settings
     System(system::SystemArgs),
     /// Own a running machine

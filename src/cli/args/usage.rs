@@ -128,6 +128,7 @@ pub fn check_names(command: &Command) -> Result<(), String> {
         }
         Command::Logs(args) => (&args.names, 1),
         Command::Inspect(_)
+        | Command::Doctor(_)
         | Command::Supervise(_)
         | Command::Ssh(_)
         | Command::Exec(_)

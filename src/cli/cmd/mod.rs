@@ -4,6 +4,7 @@ mod all;
 mod connection;
 mod cp;
 mod default_connection;
+mod doctor;
 mod events;
 mod exec;
 mod image;
@@ -98,6 +99,8 @@ pub async fn run(command: Command, printer: &Printer) -> Result<u8, CommandError
         Command::Exec(args) => return Box::pin(exec::run(&args, &session)).await,
         Command::Logs(args) => return logs::run(&args, &session).await,
         Command::Events(args) => return events::run(&args, &session).await,
+        // As above: whether a problem is left.
+        Command::Doctor(args) => return Box::pin(doctor::run(&args, &session)).await,
         Command::Inspect(args) => inspect::run(&args, &session),
         Command::System(args) => connection::run(&args, &session).await,
         Command::Supervise(args) => supervise::run(&args, &session).await,

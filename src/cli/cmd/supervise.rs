@@ -8,10 +8,8 @@ use crate::cli::error::CommandError;
 use crate::connection::ConnectionsFile;
 use crate::machine::ports::PortScope;
 use crate::provider::registry;
+use crate::store::layout;
 use crate::supervisor::{self, SuperviseRequest};
-
-/// Where verdicts on accelerators are kept, below the data directory.
-const ACCELERATORS: &str = "accelerators.json";
 
 /// Names the socket of the SSH agent (`ssh-agent(1)`).
 const SSH_AGENT: &str = "SSH_AUTH_SOCK";
@@ -19,7 +17,7 @@ const SSH_AGENT: &str = "SSH_AUTH_SOCK";
 pub(super) async fn run(args: &SuperviseArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let machine = session.store.find(&args.name)?;
     let provider = registry::provider(machine.config.provider)?;
-    let cache = Directories::from_environment()?.data.join(ACCELERATORS);
+    let cache = layout::accelerators(&Directories::from_environment()?);
     // A wish that cannot be read may have been one for less.
     let (ports, warning) = match session.hostconf.own() {
         Ok(settings) => (settings.ports.unwrap_or_default(), None),

@@ -1,5 +1,6 @@
 //! What the user sees: the printer, tables, JSON, units and `--format`.
 
+pub mod doctor_report;
 pub mod format;
 pub mod gotemplate;
 pub mod gotime;

@@ -1,10 +1,11 @@
 //! What Linux and macOS have in common.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+    PermissionsExt as _,
 };
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,39 @@ pub(crate) fn names_of_program(path: &Path) -> Vec<PathBuf> {
 
 pub(crate) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "same signature on each system")]
+pub(crate) fn owner(metadata: &Metadata) -> Option<u32> {
+    Some(metadata.uid())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "same signature on each system")]
+pub(crate) fn mode(metadata: &Metadata) -> Option<u32> {
+    Some(metadata.permissions().mode() & 0o7777)
+}
+
+pub(crate) fn is_socket(metadata: &Metadata) -> bool {
+    metadata.file_type().is_socket()
+}
+
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
+    // Opened first, so that what is changed is what was looked at; without waiting for the writer of a pipe.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let metadata = file.metadata()?;
+    let mode = if metadata.is_dir() {
+        0o700
+    } else if metadata.is_file() {
+        0o600
+    } else {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is neither a file nor a directory",
+        ));
+    };
+    set_mode(&file, mode)
 }
 
 pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {

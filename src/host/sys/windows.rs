@@ -1,6 +1,6 @@
 //! Windows: processes by handles, and the places where its files behave differently.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::windows::ffi::OsStrExt as _;
 use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
@@ -138,6 +138,25 @@ pub(crate) fn names_of_program(path: &Path) -> Vec<PathBuf> {
 /// Modes do not exist here: the user's profile is private by its access list.
 #[expect(clippy::unnecessary_wraps, reason = "same signature on each system")]
 pub(crate) fn set_mode(_file: &File, _mode: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Owners are no numbers here.
+pub(crate) fn owner(_metadata: &Metadata) -> Option<u32> {
+    None
+}
+
+pub(crate) fn mode(_metadata: &Metadata) -> Option<u32> {
+    None
+}
+
+/// Sockets are pipes here, and pipes are no files.
+pub(crate) fn is_socket(_metadata: &Metadata) -> bool {
+    false
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "same signature on each system")]
+pub(crate) fn make_private(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -18,6 +18,8 @@ mod virtiofs;
 mod vm;
 mod vsock;
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;
 use machine_host::{facts, program};
@@ -25,7 +27,7 @@ use machine_host::{facts, program};
 use crate::machine::{DiskFormat, Egress, ProviderKind};
 use crate::provider::{
     Accelerator, Capabilities, CarrierKind, FirstBootChannel, HelperProcess, LaunchPlan, Provider,
-    ProviderError, ResolveRequest, Resolved, StockImages, Vm, VmEvents, VmPaths,
+    ProviderError, ResolveRequest, Resolved, ShareWay, StockImages, Survey, Vm, VmEvents, VmPaths,
 };
 
 static CAPABILITIES: Capabilities = Capabilities {
@@ -57,6 +59,43 @@ impl QemuProvider {
     }
 }
 
+/// What every machine needs.
+struct Found {
+    program: PathBuf,
+    version: String,
+    firmware: Option<PathBuf>,
+    accelerator: Accelerator,
+    warnings: Vec<String>,
+}
+
+async fn find(request: &ResolveRequest) -> Result<Found, ProviderError> {
+    let architecture = facts::architecture();
+    let program = locate::program(architecture, &request.program_directories)?;
+    let firmware = locate::firmware(architecture, &program)?;
+    let mut cache = probe::cache::Cache::load(&request.cache, &program);
+    let version = if let Some(version) = cache.version() {
+        version.to_owned()
+    } else {
+        let version = locate::version(&program).await?;
+        cache.set_version(&version);
+        version
+    };
+    locate::check_version(&program, &version)?;
+    let choice = probe::choose(&program, architecture, platform::ACCELERATORS, &mut cache).await;
+    cache.store();
+    let mut warnings = choice.warnings;
+    if choice.accelerator == Accelerator::Tcg {
+        warnings.extend(locate::emulation_warning(&version, architecture));
+    }
+    Ok(Found {
+        program,
+        version,
+        firmware,
+        accelerator: choice.accelerator,
+        warnings,
+    })
+}
+
 #[async_trait]
 impl Provider for QemuProvider {
     fn kind(&self) -> ProviderKind {
@@ -68,25 +107,13 @@ impl Provider for QemuProvider {
     }
 
     async fn resolve(&self, request: &ResolveRequest) -> Result<Resolved, ProviderError> {
-        let architecture = facts::architecture();
-        let program = locate::program(architecture, &request.program_directories)?;
-        let firmware = locate::firmware(architecture, &program)?;
-        let mut cache = probe::cache::Cache::load(&request.cache, &program);
-        let version = if let Some(version) = cache.version() {
-            version.to_owned()
-        } else {
-            let version = locate::version(&program).await?;
-            cache.set_version(&version);
-            version
-        };
-        locate::check_version(&program, &version)?;
-        let choice =
-            probe::choose(&program, architecture, platform::ACCELERATORS, &mut cache).await;
-        cache.store();
-        let mut warnings = choice.warnings;
-        if choice.accelerator == Accelerator::Tcg {
-            warnings.extend(locate::emulation_warning(&version, architecture));
-        }
+        let Found {
+            program,
+            version,
+            firmware,
+            accelerator,
+            mut warnings,
+        } = find(request).await?;
         let (vsock, warning) =
             vsock::choose(request.vsock, machine_host::vsock::is_usable, |name| {
                 program::find(name, &request.program_directories)
@@ -96,16 +123,34 @@ impl Provider for QemuProvider {
         if request.shares {
             let (way, warning) = virtiofs::choose(&request.program_directories).await;
             shares = Some(way);
-            warnings.extend(warning);
+            warnings.extend(warning.map(|(why, mend)| format!("{why}; {mend}")));
         }
         Ok(Resolved {
             program,
             version,
-            accelerator: choice.accelerator,
+            accelerator,
             firmware,
             vsock,
             shares,
             warnings,
+        })
+    }
+
+    async fn survey(&self, request: &ResolveRequest) -> Result<Survey, ProviderError> {
+        let found = find(request).await?;
+        let (shares, worse) = virtiofs::choose(&request.program_directories).await;
+        // What the user lacks makes a difference to virtiofs alone.
+        let share_remark = match shares {
+            ShareWay::Virtiofs(_) => virtiofs::lack(),
+            ShareWay::NineP => worse,
+        };
+        Ok(Survey {
+            program: found.program,
+            version: found.version,
+            accelerator: found.accelerator,
+            remarks: found.warnings,
+            shares,
+            share_remark,
         })
     }
 

@@ -116,7 +116,10 @@ impl Cache {
         let written = serde_json::to_vec_pretty(&self.content)
             .map_err(std::io::Error::from)
             .and_then(|bytes| atomic::write(&self.path, &bytes, Access::Private));
-        if let Err(error) = written {
+        // Before the first machine there is no directory, and nothing to be kept.
+        if let Err(error) = written
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
             tracing::warn!(%error, "What was found out about QEMU is not kept");
         }
     }

@@ -17,10 +17,10 @@ const OLD: &str = "/usr/lib/qemu";
 /// Options of 1.13, without which folders could not be had as they are wanted.
 const NEEDED: [&str; 4] = ["--uid-map", "--translate-uid", "--readonly", "--fd"];
 
-/// How folders are shared, and a warning where that is not the best way.
+/// How folders are shared, and where that is not the best way, why and how to have a better one.
 pub(in crate::provider::qemu) async fn choose(
     directories: &[PathBuf],
-) -> (ShareWay, Option<String>) {
+) -> (ShareWay, Option<(String, String)>) {
     let mut unfit = None;
     for candidate in candidates(directories) {
         if can_do_it(&candidate).await {
@@ -32,11 +32,13 @@ pub(in crate::provider::qemu) async fn choose(
         Some(unfit) => format!("`{}` is too old", unfit.display()),
         None => format!("`{PROGRAM}` was not found"),
     };
-    let warning = format!(
-        "{what}, so folders are shared by 9p, which is slower and in which files cannot be given to other users; \
-         version 1.13 or later is needed: the package `{PROGRAM}` of your distribution, or `cargo install {PROGRAM}`"
+    let why = format!(
+        "{what}, so folders are shared by 9p, which is slower and in which files cannot be given to other users"
     );
-    (ShareWay::NineP, Some(warning))
+    let mend = format!(
+        "version 1.13 or later is needed: the package `{PROGRAM}` of your distribution, or `cargo install {PROGRAM}`"
+    );
+    (ShareWay::NineP, Some((why, mend)))
 }
 
 /// The programs of the name, best first.

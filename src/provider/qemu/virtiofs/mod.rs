@@ -45,10 +45,18 @@ pub(super) async fn share(
     share: &SharePlan,
     guest: GuestIds,
 ) -> Result<Shared, String> {
-    let can_map = MAPPERS
+    share_as(program, share, &own_ids(), can_map(), guest).await
+}
+
+fn can_map() -> bool {
+    MAPPERS
         .iter()
-        .all(|name| program::find(name, &[]).is_some());
-    share_as(program, share, &own_ids(), can_map, guest).await
+        .all(|name| program::find(name, &[]).is_some())
+}
+
+/// What this user lacks for folders in which containers have files of their own, and how to get it.
+pub(super) fn lack() -> Option<(String, String)> {
+    way::lack(&own_ids(), can_map())
 }
 
 /// The same for these ids.

@@ -11,6 +11,10 @@ use crate::provider::GuestIds;
 /// All ids that there are, but for the last, which is none.
 const ALL_IDS: u32 = u32::MAX;
 
+/// How it is without sub-ids.
+const ALL_YOURS: &str = "everything in shared folders belongs to you, and containers cannot give files to other users, \
+                         which databases do with their data";
+
 /// What keeps the program to its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sandbox {
@@ -60,7 +64,7 @@ pub(super) fn ways(own: &OwnIds, can_map: bool, guest: GuestIds) -> Vec<Way> {
         return ways_of_root(guest);
     }
     let mut ways = Vec::new();
-    if can_map && !own.sub_uids.is_empty() && !own.sub_gids.is_empty() {
+    if has_sub_ids(own, can_map) {
         let uids = ids::map(own.uid, &own.sub_uids, guest.user, guest.sub_ids);
         let gids = ids::map(own.gid, &own.sub_gids, guest.group, guest.sub_ids);
         let mut options = mapped("--uid-map", &uids);
@@ -85,10 +89,7 @@ pub(super) fn ways(own: &OwnIds, can_map: bool, guest: GuestIds) -> Vec<Way> {
     ways.push(Way {
         sandbox: Sandbox::Namespace,
         ids: all_are_the_user.clone(),
-        limitation: Some(format!(
-            "everything in shared folders belongs to you, and containers cannot give files to other users, which \
-             databases do with their data; {mend}"
-        )),
+        limitation: Some(format!("{ALL_YOURS}; {mend}")),
     });
     ways.push(Way {
         sandbox: Sandbox::None,
@@ -99,6 +100,17 @@ pub(super) fn ways(own: &OwnIds, can_map: bool, guest: GuestIds) -> Vec<Way> {
         )),
     });
     ways
+}
+
+/// Whether the user has sub-ids and may use them.
+fn has_sub_ids(own: &OwnIds, can_map: bool) -> bool {
+    can_map && !own.sub_uids.is_empty() && !own.sub_gids.is_empty()
+}
+
+/// What this user lacks whatever the host allows, and how to get it.
+pub(super) fn lack(own: &OwnIds, can_map: bool) -> Option<(String, String)> {
+    let complete = own.uid == 0 || has_sub_ids(own, can_map);
+    (!complete).then(|| (ALL_YOURS.to_owned(), mend(own, can_map)))
 }
 
 /// Root needs no namespace for ids: the guest's user stands for it, and every other id for itself.
@@ -202,6 +214,7 @@ mod tests {
 
     #[test]
     fn a_user_with_sub_ids() {
+        assert_eq!(lack(&own(1000, 100, &[(200_000, 10)]), true), None);
         let ways = ways(&own(1000, 100, &[(200_000, 10)]), true, GUEST);
         assert_eq!(
             lines(&ways)[0],
@@ -231,11 +244,20 @@ mod tests {
         let no_program = ways(&own(1000, 100, &[(200_000, 10)]), false, GUEST);
         assert_eq!(lines(&no_program), lines(&without));
         assert!(limitation(&no_program).contains("uidmap"));
+        // The lack is the limitation of the best way.
+        for (subs, can_map, ways) in [
+            (&[][..], true, &without),
+            (&[(200_000, 10)], false, &no_program),
+        ] {
+            let (what, mend) = lack(&own(1000, 100, subs), can_map).unwrap();
+            assert_eq!(format!("{what}; {mend}"), limitation(ways));
+        }
     }
 
     #[test]
     fn root() {
         let ways = ways(&own(0, 0, &[(200_000, 10)]), true, GUEST);
+        assert_eq!(lack(&own(0, 0, &[]), false), None);
         let ids = "--translate-uid map:1000:0:1 --translate-gid map:1001:0:1";
         assert_eq!(
             lines(&ways),

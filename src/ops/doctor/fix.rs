@@ -1,0 +1,109 @@
+//! What `--fix` does: only what can be done at any time, again, and half, by the functions that other commands use.
+
+use std::error::Error;
+use std::path::Path;
+
+use fs_err as fs;
+use machine_host::access;
+
+use super::finding::Told;
+use super::host::listed;
+use super::look::{self, SocketState};
+use super::{About, Finding, Mending, Premises, Remedy, shown};
+use crate::connection::machine as pair;
+use crate::machine::MachineName;
+use crate::ops::connection::scheme;
+use crate::supervisor::client;
+
+/// Why something was not mended, in a line.
+type Mended = Result<String, String>;
+
+/// Does what a finding offers, and notes what came of it.
+pub(super) async fn mend(finding: &mut Finding, premises: &Premises) {
+    let Mending::Offered(remedy) = &finding.mending else {
+        return;
+    };
+    let mended = match (remedy, &finding.about) {
+        (Remedy::ClearLeftovers, _) => clear_leftovers(premises),
+        (Remedy::SweepConnections, _) => sweep(premises),
+        (Remedy::KeepPrivate(path), _) => keep_private(path),
+        (Remedy::RemoveSockets, About::Machine(name)) => remove_sockets(premises, name).await,
+        (Remedy::CompleteConnections, About::Machine(name)) => complete(premises, name),
+        (Remedy::CorrectPort, About::Machine(name)) => correct_port(premises, name),
+        (
+            Remedy::RemoveSockets | Remedy::CompleteConnections | Remedy::CorrectPort,
+            About::Host,
+        ) => return,
+    };
+    finding.mending = match mended {
+        Ok(done) => Mending::Done(done),
+        Err(why) => Mending::Failed(why),
+    };
+}
+
+fn line(error: &(dyn Error + 'static)) -> String {
+    Told::of(error, Vec::new()).line()
+}
+
+fn clear_leftovers(premises: &Premises) -> Mended {
+    let store = &premises.store;
+    store.clear_leftovers().map_err(|error| line(&error))?;
+    match store.leftovers().map_err(|error| line(&error))? {
+        Some(left) if !left.is_empty() => Err(format!(
+            "some of it cannot be deleted; look into {}",
+            shown(store.directory())
+        )),
+        _ => Ok("what interrupted commands left was cleared away".to_owned()),
+    }
+}
+
+fn sweep(premises: &Premises) -> Mended {
+    let swept = pair::sweep(&premises.connections, |name| premises.store.absent(name));
+    swept.map_err(|error| line(&error))?;
+    Ok("the connections were removed".to_owned())
+}
+
+fn keep_private(path: &Path) -> Mended {
+    access::make_private(path).map_err(|error| error.to_string())?;
+    Ok(format!("{} is yours alone now", shown(path)))
+}
+
+/// Under the lock of a supervisor, and only while there is no VM: what it opens is its own.
+async fn remove_sockets(premises: &Premises, name: &MachineName) -> Mended {
+    let guard = premises.store.edit(name).map_err(|error| line(&error))?;
+    let stopped = guard.keep_stopped().map_err(|error| line(&error))?;
+    let files = guard.files();
+    let Some(_stopped) = stopped.filter(|_| client::survivor(files).is_none()) else {
+        return Err("the machine was started meanwhile".to_owned());
+    };
+    let mut removed = Vec::new();
+    for (path, state) in look::sockets(files).await {
+        if state == SocketState::Stale {
+            fs::remove_file(&path).map_err(|error| error.to_string())?;
+            let name = path.file_name().unwrap_or_default();
+            removed.push(name.to_string_lossy().into_owned());
+        }
+    }
+    Ok(format!("removed {}", listed(&removed)))
+}
+
+fn complete(premises: &Premises, name: &MachineName) -> Mended {
+    let machine = premises.store.load(name).map_err(|error| line(&error))?;
+    let own = premises.hostconf.own().map_err(|error| line(&error))?;
+    let completed = pair::complete(
+        &premises.connections,
+        &machine.config,
+        &machine.files,
+        scheme(own.connection_scheme),
+    );
+    let completed = completed.map_err(|error| line(&error))?;
+    Ok(format!("added {}", listed(&completed.added)))
+}
+
+fn correct_port(premises: &Premises, name: &MachineName) -> Mended {
+    let machine = premises.store.load(name).map_err(|error| line(&error))?;
+    let written = pair::set_port(&premises.connections, &machine.config, &machine.files);
+    written.map_err(|error| line(&error))?;
+    let port = machine.config.ssh_port;
+    Ok(format!("its connections lead to port {port} now"))
+}
