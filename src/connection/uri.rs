@@ -73,7 +73,7 @@ impl Uri {
     /// The host with brackets where it needs them, and the port.
     fn authority(&self) -> String {
         let host = encode(&self.host, Part::Host);
-        let host = if self.host.contains(':') {
+        let host = if self.host.contains(':') || self.host.starts_with('[') {
             format!("[{host}]")
         } else {
             host

@@ -92,6 +92,13 @@ fn a_new_path_is_encoded() {
     assert_eq!(uri.to_string(), "ssh://h/c");
 }
 
+#[test]
+fn a_host_that_begins_with_a_bracket_keeps_its_own() {
+    for text in ["ssh://[[]", "ssh://[[]?", "ssh://[[a]:5/p"] {
+        assert_eq!(Uri::parse(text).unwrap().to_string(), text);
+    }
+}
+
 proptest! {
     #[test]
     fn laws_of_any_text(text in "\\PC{0,40}|[a-z:/@%\\[\\]?#. ]{0,30}|(ssh|tcp|unix)://[a-z:/@%\\[\\]?#.0-9]{0,20}") {
