@@ -9,6 +9,7 @@ use super::Inherited;
 use crate::provider::Accelerator;
 
 /// Nothing is launched here yet that would have to be kept from waiting.
+#[expect(clippy::unnecessary_wraps, reason = "on the other systems it can fail")]
 pub(in crate::provider::qemu) fn unblock(_process: u32, _place: &Path) -> io::Result<()> {
     Ok(())
 }

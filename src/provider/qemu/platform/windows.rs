@@ -11,9 +11,9 @@ use machine_host::vsock::Device;
 
 use crate::provider::Accelerator;
 
-/// Nothing is launched here yet that would have to be kept from waiting.
+/// Not supported yet.
 pub(in crate::provider::qemu) fn unblock(_process: u32, _place: &Path) -> io::Result<()> {
-    Ok(())
+    Err(unsupported())
 }
 
 /// What is tried before emulation.
