@@ -10,6 +10,8 @@ import shutil
 import socket
 import threading
 
+from measure import cpu_seconds, pids, spread
+
 SIZE = 128 << 20
 CONNECTS = 30
 ZEROS = bytes(1 << 20)
@@ -56,7 +58,7 @@ def program_pids(home, name):
     return [process["pid"]] if process else []
 
 
-def bench(home, name, pids, cpu_seconds, spread):
+def bench(home, name):
     server = Server()
     for network in ["built-in", "passt", "gvproxy"]:
         if network != "built-in" and shutil.which(network, path=home.env["PATH"]) is None:

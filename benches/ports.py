@@ -15,6 +15,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from measure import cpu_seconds, free_port, percentiles, pids, spread
+
 FILE = 32 << 20
 ECHO = 8 << 20
 PINGS = 400
@@ -106,9 +108,9 @@ def fetch(port):
         assert drain(client) > 0
 
 
-def measure(name, ports, carrier, vm, tools):
+def measure(name, ports, carrier, vm):
     """One path: where it leads to each server, and the processes that are the path and the guest."""
-    cpu = lambda whose: sum(tools.cpu_seconds(pid) for pid in whose)
+    cpu = lambda whose: sum(cpu_seconds(pid) for pid in whose)
     print(f"  {name}:")
     for what, transfer, port in [("from the guest", download, ports[HTTP]), ("to the guest", upload, ports[SINK]),
                                  ("both ways", both_ways, ports[CAT])]:
@@ -124,25 +126,25 @@ def measure(name, ports, carrier, vm, tools):
             continue
         own, whole = cpu(carrier) - before[0], cpu([*carrier, vm]) - before[1]
         paid = f"{own * GIB / size:.1f} of " if carrier else ""
-        print(f"    {what:15} {tools.spread(rates, 'MB/s')}; CPU {paid}{whole * GIB / size:.1f} s/GiB")
-    print(f"    there and back  {tools.percentiles(pings(ports[CAT]))}")
+        print(f"    {what:15} {spread(rates, 'MB/s')}; CPU {paid}{whole * GIB / size:.1f} s/GiB")
+    print(f"    there and back  {percentiles(pings(ports[CAT]))}")
     begun = time.perf_counter()
     with ThreadPoolExecutor(AT_ONCE) as clients:
         list(clients.map(fetch, [ports[HTTP]] * CONNECTS))
     print(f"    connections     {CONNECTS / (time.perf_counter() - begun):.0f}/s, {AT_ONCE} at once")
 
 
-def own_ports(home, name, tools):
-    ports = {guest: tools.free_port() for guest in (HTTP, CAT, SINK)}
+def own_ports(home, name):
+    ports = {guest: free_port() for guest in (HTTP, CAT, SINK)}
     for guest, host in ports.items():
         home.machine("port", "add", f"127.0.0.1:{host}:{guest}", name)
     return ports
 
 
 @contextlib.contextmanager
-def ssh_ports(ssh, tools):
+def ssh_ports(ssh):
     """`ssh -L` for each server, in one process."""
-    ports = {guest: tools.free_port() for guest in (HTTP, CAT, SINK)}
+    ports = {guest: free_port() for guest in (HTTP, CAT, SINK)}
     forwards = [word for guest, host in ports.items() for word in ("-L", f"127.0.0.1:{host}:127.0.0.1:{guest}")]
     command = ["ssh", *ssh, "-o", "ExitOnForwardFailure=yes", "-N", *forwards, "root@127.0.0.1"]
     process = subprocess.Popen([str(word) for word in command])
@@ -154,9 +156,9 @@ def ssh_ports(ssh, tools):
         process.wait()
 
 
-def gvproxy_ports(home, name, tools):
+def gvproxy_ports(home, name):
     """By gvproxy's own API, which the guest reaches at its gateway."""
-    ports = {guest: tools.free_port() for guest in (HTTP, CAT, SINK)}
+    ports = {guest: free_port() for guest in (HTTP, CAT, SINK)}
     for guest, host in ports.items():
         wanted = json.dumps({"local": f"127.0.0.1:{host}", "remote": f"{GUEST_OF_GVPROXY}:{guest}"})
         home.machine("exec", name, "curl", "-sf", "-d", wanted, "http://192.168.127.1/services/forwarder/expose")
@@ -179,19 +181,19 @@ def serve(home, name):
     home.machine("exec", "--user", "root", name, "bash", "-ec", SERVERS)
 
 
-def bench(home, name, hostfwd, ssh, tools):
+def bench(home, name, hostfwd, ssh):
     """`hostfwd` maps the servers' ports to those of the host that QEMU forwards; `ssh` are the options of a client."""
     print(f"ports of the host, {FILE >> 20} MiB one way and {ECHO >> 20} both; CPU: the path's own of all with the guest:")
     home.machine("start", "--quiet", name)
     serve(home, name)
-    supervisor, vm = tools.pids(home, name)
-    ports = own_ports(home, name, tools)
+    supervisor, vm = pids(home, name)
+    ports = own_ports(home, name)
     await_port(ports[HTTP])
-    with ssh_ports(ssh, tools) as (by_ssh, client):
+    with ssh_ports(ssh) as (by_ssh, client):
         for _ in range(2):
-            measure("machine", ports, [supervisor], vm, tools)
-            measure("hostfwd", hostfwd, [], vm, tools)
-            measure("ssh -L", by_ssh, [client], vm, tools)
+            measure("machine", ports, [supervisor], vm)
+            measure("hostfwd", hostfwd, [], vm)
+            measure("ssh -L", by_ssh, [client], vm)
     home.machine("stop", name)
     if shutil.which("gvproxy", path=home.env["PATH"]) is None:
         print("  gvproxy: not installed here")
@@ -199,12 +201,12 @@ def bench(home, name, hostfwd, ssh, tools):
     home.machine("set", "--network", "gvproxy", name)
     home.machine("start", "--quiet", name)
     serve(home, name)
-    supervisor, vm = tools.pids(home, name)
-    by_gvproxy = gvproxy_ports(home, name, tools)
+    supervisor, vm = pids(home, name)
+    by_gvproxy = gvproxy_ports(home, name)
     record = json.loads((home.files(name) / "vm.json").read_text())
     gvproxy = record["network"]["process"]["pid"]
     for _ in range(2):
-        measure("machine", ports, [supervisor], vm, tools)
-        measure("gvproxy", by_gvproxy, [gvproxy], vm, tools)
+        measure("machine", ports, [supervisor], vm)
+        measure("gvproxy", by_gvproxy, [gvproxy], vm)
     home.machine("stop", name)
     home.machine("set", "--network", "built-in", name)
