@@ -10,7 +10,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::link::LinkReport;
+use crate::link::session::GuestServices;
 use crate::network::publish::Publisher;
+use crate::network::sockets::HostSockets;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -51,10 +53,10 @@ impl Bench {
             own,
             ["vsock"],
             publish,
-            (
-                Arc::new(ports),
-                Arc::new(crate::network::sockets::HostSockets::new(drop)),
-            ),
+            GuestServices {
+                publisher: Arc::new(ports),
+                sockets: Arc::new(HostSockets::new(drop)),
+            },
             told,
         );
         let hub = Arc::new(hub);

@@ -17,25 +17,32 @@ use crate::network::sockets::HostSockets;
 /// An agent's report longer than this is no report.
 const REPORT_LIMIT: usize = 64 * 1024;
 
+/// What answers the streams that the guest opens, over whatever carrier.
+#[derive(Clone, Debug)]
+pub(super) struct GuestServices {
+    /// Its requests for ports.
+    pub(super) publisher: Arc<Publisher>,
+    /// Its clients of the host's sockets.
+    pub(super) sockets: Arc<HostSockets>,
+}
+
 /// What a link's carriers share: the choice among their sessions, and who is told of it.
 pub(super) struct Hub {
     secret: Secret,
     build: String,
     choice: Mutex<Choice<Link>>,
     publish: watch::Sender<Option<Link>>,
-    publisher: Arc<Publisher>,
-    sockets: Arc<HostSockets>,
+    guest: GuestServices,
     reports: mpsc::UnboundedSender<LinkReport>,
 }
 
 impl Hub {
-    /// `publish` will always hold the link in use, or nothing. `publisher` and `sockets` answer what the guest asks over any
-    /// session.
+    /// `publish` will always hold the link in use, or nothing. `guest` answers what the guest asks over any session.
     pub(super) fn new(
         (secret, build): (Secret, String),
         carriers: impl IntoIterator<Item = &'static str>,
         publish: watch::Sender<Option<Link>>,
-        (publisher, sockets): (Arc<Publisher>, Arc<HostSockets>),
+        guest: GuestServices,
         reports: mpsc::UnboundedSender<LinkReport>,
     ) -> Self {
         Self {
@@ -43,8 +50,7 @@ impl Hub {
             build,
             choice: Mutex::new(Choice::new(carriers)),
             publish,
-            publisher,
-            sockets,
+            guest,
             reports,
         }
     }
@@ -158,11 +164,11 @@ async fn accept_streams(hub: Arc<Hub>, carrier: usize, link: Link) {
                 tokio::spawn(read_reports(incoming, Arc::clone(&hub), carrier));
             }
             Target::Publish => {
-                let publisher = Arc::clone(&hub.publisher);
+                let publisher = Arc::clone(&hub.guest.publisher);
                 tokio::spawn(async move { publisher.answer(incoming).await });
             }
             Target::Socket { guest } => {
-                let sockets = Arc::clone(&hub.sockets);
+                let sockets = Arc::clone(&hub.guest.sockets);
                 tokio::spawn(async move { sockets.serve(incoming, &guest).await });
             }
             _ => incoming.refuse(ResetCode::UnknownTarget),

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::carrier::{Acceptor, Carrier};
 use super::dialled::Signals;
 use super::services::Services;
-use super::session::{Hub, ask_present};
+use super::session::{GuestServices, Hub, ask_present};
 use super::sockets::Sockets;
 use super::{LinkConfig, LinkHandle, LinkReport, Order, awaited, dialled};
 use crate::forward;
@@ -49,7 +49,7 @@ impl Carriers {
     fn open(
         config: LinkConfig,
         publish: watch::Sender<Option<Link>>,
-        answering: (Arc<Publisher>, Arc<HostSockets>),
+        guest: GuestServices,
         reports: mpsc::UnboundedSender<LinkReport>,
     ) -> Self {
         let names: Vec<_> = config.carriers.iter().map(Carrier::name).collect();
@@ -57,7 +57,7 @@ impl Carriers {
             (config.secret, config.build),
             names,
             publish,
-            answering,
+            guest,
             reports,
         ));
         let (signals, reset) = (Arc::new(Signals::default()), Arc::new(Notify::new()));
@@ -103,8 +103,11 @@ async fn serve(
     let sockets = Sockets::new(Arc::clone(&host_sockets), current.clone(), reports.clone());
     let sockets = Arc::new(sockets);
     tokio::spawn(Arc::clone(&sockets).keep_told());
-    let answering = (Arc::clone(&publisher), Arc::clone(&host_sockets));
-    let carriers = Carriers::open(config, publish, answering, reports);
+    let guest = GuestServices {
+        publisher: Arc::clone(&publisher),
+        sockets: Arc::clone(&host_sockets),
+    };
+    let carriers = Carriers::open(config, publish, guest, reports);
     let mut services = Services::new(current.clone());
     while let Some(order) = inbox.recv().await {
         match order {
