@@ -12,6 +12,7 @@
 //! | of the host | |
 //! |---|---|
 //! | `hypervisor`, `accelerator`, `folders`, `network-program` | the programs that machines need, and what is slow or missing without them |
+//! | `open-files` | how large the trees can be that guests see |
 //! | `data-directory`, `free-space` | where machines lie |
 //! | `config`, `containers-conf`, `connections` | files that are read |
 //! | `leftovers`, `orphaned-connections` | what killed commands left |

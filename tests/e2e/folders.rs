@@ -179,7 +179,7 @@ fn crowded() {
     const WANTED: u64 = 100_000;
     // Libraries, sockets and what else it has open.
     const OTHERS: u64 = 2_000;
-    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let allowed = machine_host::limits::most_open_files();
     let files = allowed.map_or(WANTED, |most| WANTED.min(most - OTHERS));
     let mut home = Home::new("crowd");
     let folder = make(&home, "crowd");

@@ -7,4 +7,4 @@ mod platform;
 #[path = "windows.rs"]
 mod platform;
 
-pub use platform::{no_core_files, raise_open_files};
+pub use platform::{most_open_files, no_core_files, raise_open_files};

@@ -15,6 +15,11 @@ pub fn raise_open_files() -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, raised)?)
 }
 
+/// How many files a program of this user may have open at most; none where there is no limit.
+pub fn most_open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
 /// Forbids core files of this process and its children: a VM's would hold the guest's memory, secrets and all.
 pub fn no_core_files() -> io::Result<()> {
     let limit = getrlimit(Resource::Core);

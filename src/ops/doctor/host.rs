@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use machine_host::{access, facts, program};
+use machine_host::{access, facts, limits, program};
 
 use super::finding::Told;
 use super::{About, Finding, Premises, Remedy, bounded, shown, silent};
@@ -22,6 +22,9 @@ use crate::store::{Leftover, layout};
 const LITTLE_SPACE: u64 = 5 << 30;
 /// Below this a guest that writes is paused before long.
 const NO_SPACE: u64 = 512 << 20;
+
+/// virtiofsd has each file open that a guest has looked at, and trees of a hundred thousand files are usual.
+const MANY_FILES: u64 = 128 << 10;
 
 /// What the findings about machines depend on besides the machines.
 #[derive(Clone, Debug)]
@@ -111,6 +114,7 @@ pub(super) async fn examine(premises: &Premises) -> (Vec<Finding>, Surroundings)
     }
     let programs = network_programs(&carried, &read.network.directories);
     let mut findings: Vec<Finding> = surveys.iter().flat_map(judge_survey).collect();
+    findings.extend(judge_open_files(&surveys, limits::most_open_files()));
     findings.extend(programs.iter().map(judge_program));
     findings.extend(judge_files(&read, user));
     let surroundings = Surroundings {
@@ -224,6 +228,24 @@ fn judge_accelerator(accelerator: Accelerator, remarks: &[String]) -> Finding {
     } else {
         Finding::ok(About::Host, "accelerator", what)
     }
+}
+
+/// How large the trees can be that guests see.
+pub(super) fn judge_open_files(
+    surveys: &[Result<Survey, Told>],
+    most: Option<u64>,
+) -> Option<Finding> {
+    let shared = |survey: &Survey| matches!(survey.shares, ShareWay::Virtiofs(_));
+    let most = most.filter(|most| *most < MANY_FILES)?;
+    surveys.iter().flatten().any(shared).then(|| {
+        Finding::note(
+            About::Host,
+            "open-files",
+            format!("A program may have {most} files open"),
+        )
+        .because("a guest that looks at more files of a shared folder is told that too many are open")
+        .hint("raise the hard limit `nofile`, in /etc/security/limits.conf or by DefaultLimitNOFILE= of systemd")
+    })
 }
 
 /// Nobody needs one of these, unless a machine was told to have it.

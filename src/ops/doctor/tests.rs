@@ -6,7 +6,8 @@ use machine_host::process::ProcessIdentity;
 
 use super::finding::Told;
 use super::host::{
-    DataFacts, FileFacts, NetworkFacts, NetworkProgram, judge_files, judge_program, judge_survey,
+    DataFacts, FileFacts, NetworkFacts, NetworkProgram, judge_files, judge_open_files,
+    judge_program, judge_survey,
 };
 use super::look::{DiskState, FileState, Look, MachineFacts, SmallFile};
 use super::*;
@@ -509,6 +510,12 @@ fn what_a_provider_says_of_the_host() {
         shown(survey.clone()),
         [("hypervisor", ok), ("accelerator", ok), ("folders", ok)]
     );
+    let by_virtiofs = [Ok(survey.clone())];
+    let few = judge_open_files(&by_virtiofs, Some(20_000)).expect("a note");
+    assert_eq!((few.code, few.severity), ("open-files", note));
+    for most in [Some(524_288), None] {
+        assert_eq!(judge_open_files(&by_virtiofs, most), None);
+    }
     let slow = Survey {
         accelerator: Accelerator::Tcg,
         remarks: vec!["no `/dev/kvm`".to_owned(), "old".to_owned()],
@@ -516,6 +523,7 @@ fn what_a_provider_says_of_the_host() {
         share_remark: Some(("too old".to_owned(), "install it".to_owned())),
         ..survey
     };
+    assert_eq!(judge_open_files(&[Ok(slow.clone())], Some(20_000)), None);
     let findings = judge_survey(&Ok(slow.clone()));
     assert_eq!(only(&findings, "accelerator").why, "no `/dev/kvm`; old");
     assert_eq!(only(&findings, "folders").why, "too old");
