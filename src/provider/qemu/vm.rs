@@ -257,7 +257,8 @@ impl Network<'_> {
     fn connected(&self, events: &VmEvents) {
         if let Err(error) = platform::unblock(self.process, self.socket) {
             drop(events.send(VmEvent::Warning(format!(
-                "the machine may stand still while much goes over its network, for its connection cannot be set not to wait: {error}"
+                "the machine may stand still while much goes over its network, for the connection to its program cannot be set \
+                 not to wait ({error}); `machine set --network built-in` needs no program"
             ))));
         }
     }
