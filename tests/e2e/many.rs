@@ -69,7 +69,7 @@ fn side_by_side() {
     let [one, two, three] = &machines;
     let clash = serve(&home, two, one.port);
     assert!(!clash.status.success());
-    for word in ["address already in use", "machine \"one\""] {
+    for word in ["address already in use", "machine `one`"] {
         assert!(clash.stderr.contains(word), "{word}: {}", clash.stderr);
     }
     // What one of them does concerns no other.
