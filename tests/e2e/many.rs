@@ -46,7 +46,7 @@ fn side_by_side() {
     home.machine(&["start", "--all"], BOOT * 3).succeeded();
     for machine in &machines {
         import_busybox(&home, &machine.socket);
-        serve(&home, machine, machine.port).succeeded();
+        serve(&home, machine, machine.name, machine.port).succeeded();
     }
     for machine in &machines {
         let answer = exchange(
@@ -67,7 +67,7 @@ fn side_by_side() {
     }
     // A port of the host is one machine's.
     let [one, two, three] = &machines;
-    let clash = serve(&home, two, one.port);
+    let clash = serve(&home, two, "clash", one.port);
     assert!(!clash.status.success());
     for word in ["address already in use", "machine `one`"] {
         assert!(clash.stderr.contains(word), "{word}: {}", clash.stderr);
@@ -84,11 +84,16 @@ fn side_by_side() {
     home.dispose().expect("nothing is left");
 }
 
-/// A web server of the machine's folder, published at `port` under the machine's name.
-fn serve(home: &Home, machine: &Machine, port: u16) -> crate::support::command::Finished {
+/// A web server of the machine's folder, as a container of this name, published at `port`.
+fn serve(
+    home: &Home,
+    machine: &Machine,
+    name: &str,
+    port: u16,
+) -> crate::support::command::Finished {
     let publish = format!("{port}:80");
     let mut command: Command = podman(home, &machine.socket);
-    command.args(["run", "--detach", "--replace", "--name", machine.name]);
+    command.args(["run", "--detach", "--name", name]);
     command.args([
         "--publish",
         &publish,
