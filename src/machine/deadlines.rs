@@ -104,6 +104,9 @@ deadlines! {
     /// The time between two looks at the guest's clock.
     CLOCK_CHECK = Duration::from_secs(10), "the next look at the guest's clock",
         "a VM process that was stopped, and a clock that somebody set in the guest, tell nobody";
+    /// The time between two looks at whether the host has space again.
+    HOST_ROOM = Duration::from_secs(1), "the next look at the host's free space",
+        "no event tells of space that came free; a machine that stands still for it is to go on within seconds";
     /// A request of the guest for a port.
     PUBLISH_REQUEST = Duration::from_secs(10), "the guest to say which port it wants",
         "a line that is written at once; a guest may also say nothing at all, and few are listened to at a time";

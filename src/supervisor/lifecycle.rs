@@ -537,6 +537,8 @@ impl Lifecycle {
         if running {
             actions.push(Action::CloseApi);
         }
+        // A guest that stands still hears nothing.
+        let force = force || self.paused.is_some();
         let rung = match (force, self.link, running) {
             (false, true, _) => Rung::Agent,
             (false, false, true) => Rung::PowerButton,
@@ -567,7 +569,8 @@ impl Lifecycle {
     }
 
     fn fail(&mut self, failure: Failure, actions: &mut Vec<Action>) {
-        let problems: Vec<String> = self.problems().map(str::to_owned).collect();
+        let paused = self.paused.as_deref().into_iter();
+        let problems: Vec<String> = paused.chain(self.problems()).map(str::to_owned).collect();
         let failure = problems.into_iter().fold(failure, Failure::because);
         if self.rescue && self.link {
             let cause = failure.detail.first().unwrap_or(&failure.message).clone();

@@ -384,6 +384,35 @@ fn a_pause_shows_until_the_vm_goes_on() {
     );
 }
 
+#[test]
+fn a_guest_that_stands_still_is_not_asked_to_power_off() {
+    let mut life = running();
+    life.handle(Input::Paused {
+        reason: "paused: host disk full".into(),
+    });
+    let actions = life.handle(Input::Stop {
+        id: 1,
+        force: false,
+    });
+    assert!(actions.contains(&Action::Climb(Rung::Quit)), "{actions:?}");
+}
+
+#[test]
+fn a_start_that_stands_still_fails_with_the_cause_of_it() {
+    let mut life = Lifecycle::new(false, false);
+    life.handle(launched());
+    life.handle(Input::Paused {
+        reason: "paused: host disk full".into(),
+    });
+    life.handle(Input::Silent { detail: Vec::new() });
+    let actions = life.handle(exited(false));
+    let detail = &failure(&actions).detail;
+    assert!(
+        detail.contains(&"paused: host disk full".to_owned()),
+        "{detail:?}"
+    );
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     let engine = prop_oneof![Just(Engine::Rootful), Just(Engine::Rootless)];
     prop_oneof![

@@ -31,6 +31,7 @@ mod network;
 mod owner;
 mod quiet;
 pub mod record;
+mod room;
 mod run;
 mod server;
 mod shares;

@@ -27,6 +27,7 @@ use super::lifecycle::{Action, Input, Lifecycle, Rung};
 use super::network::{self, Carried};
 use super::quiet::QuietWatch;
 use super::record::VmRecord;
+use super::room;
 use super::run::{BUILD, Inboxes, OwnerPlan};
 use super::server::Server;
 use crate::link::{self, LinkConfig, LinkHandle, LinkReport, VsockEnd};
@@ -37,7 +38,7 @@ use crate::machine::deadlines::{self, Deadline};
 use crate::network::egress::keeper::{EgressReport, Keeper};
 use crate::network::publish::{MissingPort, PortNews, PublishConfig};
 use crate::network::sockets::{self, Route, Unreachable};
-use crate::provider::{ExitReason, ProviderError, Vm, VmEvent};
+use crate::provider::{ExitReason, PauseReason, ProviderError, Vm, VmEvent};
 use crate::store::layout::MachineFiles;
 use crate::store::{Store, document};
 
@@ -105,6 +106,8 @@ pub(super) struct Owner {
     ssh_agent: Option<PathBuf>,
     /// Folders of the host that the guest lacks, by their places in it.
     lost_shares: Vec<String>,
+    /// The VM stands still because the host's disk is full.
+    starved: bool,
     exiting: bool,
 }
 
@@ -118,6 +121,8 @@ pub(super) enum OwnReport {
     },
     /// The guest said its last words on the console.
     LastWords(Failure),
+    /// The host has space again.
+    HostHasRoom,
 }
 
 impl Owner {
@@ -146,6 +151,7 @@ impl Owner {
             ports: plan.ports,
             ssh_agent: plan.ssh_agent,
             lost_shares: Vec::new(),
+            starved: false,
             exiting: false,
         }
     }
@@ -176,7 +182,7 @@ impl Owner {
                 Some(event) = inboxes.vm.1.recv() => self.vm_event(event),
                 Some(report) = inboxes.link.1.recv() => self.link_report(report),
                 Some(request) = inboxes.requests.1.recv() => self.request(request).await,
-                Some(report) = inboxes.own.1.recv() => self.own_report(report),
+                Some(report) = inboxes.own.1.recv() => self.own_report(report).await,
                 Some(report) = inboxes.network.1.recv() => Some(self.network_report(report)),
                 () = terminated.recv() => Some(Input::Terminated),
                 () = tokio::time::sleep_until(rung), if self.rung.is_some() => Some(Input::RungExpired),
@@ -334,14 +340,41 @@ impl Owner {
         Input::Network(problem)
     }
 
-    fn own_report(&mut self, report: OwnReport) -> Option<Input> {
+    async fn own_report(&mut self, report: OwnReport) -> Option<Input> {
         match report {
             OwnReport::ClockSet { by_ms } => {
                 self.audience.announce(Event::ClockSet { by_ms });
                 None
             }
             OwnReport::LastWords(failure) => Some(Input::GuestFailed(failure)),
+            OwnReport::HostHasRoom => {
+                if let (true, Some(vm)) = (self.starved, &self.vm) {
+                    report_failure("resume", vm.resume().await);
+                }
+                None
+            }
         }
+    }
+
+    /// Takes note of why the VM stands still, and has it go on when the host has space again where that is why.
+    fn paused(&mut self, reason: &PauseReason) -> Input {
+        self.starved = *reason == PauseReason::HostDiskFull;
+        if !self.starved {
+            return Input::Paused {
+                reason: format!("paused: {reason}"),
+            };
+        }
+        let (directory, own) = (self.files.directory().to_owned(), self.own.clone());
+        let reason = format!(
+            "paused: {reason}; the machine goes on by itself when there is room in `{}`",
+            directory.display()
+        );
+        tokio::spawn(async move {
+            room::wait(directory).await;
+            // The owner may be on its way out.
+            let _ = own.send(OwnReport::HostHasRoom);
+        });
+        Input::Paused { reason }
     }
 
     fn tick(&mut self) -> Option<Input> {
@@ -407,10 +440,9 @@ impl Owner {
                 }
                 Some(Input::ShareLost { reason })
             }
-            VmEvent::Paused { reason } => Some(Input::Paused {
-                reason: format!("paused: {reason}"),
-            }),
+            VmEvent::Paused { reason } => Some(self.paused(&reason)),
             VmEvent::Resumed => {
+                self.starved = false;
                 self.set_clock();
                 Some(Input::Resumed)
             }

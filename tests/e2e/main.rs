@@ -22,6 +22,7 @@ mod commands;
 mod exec;
 mod facts;
 mod folders;
+mod host_disk;
 mod images;
 mod life;
 mod many;
@@ -110,5 +111,6 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(network::trials());
     trials.extend(many::trials());
     trials.extend(folders::trials());
+    trials.extend(host_disk::trials());
     trials
 }
