@@ -38,8 +38,8 @@ pub struct SetArgs {
     #[arg(short, long, value_name = "MIB", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub memory: Option<u64>,
 
-    /// What carries the machine's packets: `auto` for passt where it fits and else the hypervisor's own network,
-    /// `built-in` for that, `passt`, or `gvproxy`
+    /// What carries the machine's packets: `built-in` for the hypervisor's own network, `passt`, `gvproxy`, or `auto`
+    /// for the first of these that can do what else is asked for
     #[arg(
         long,
         value_name = "auto|built-in|passt|gvproxy",
