@@ -41,7 +41,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_waits_for_room_and_not_for_a_few_bytes() {
-        let answers = [Ok(0), Err(io::ErrorKind::StaleNetworkFileHandle), Ok(ROOM - 1), Ok(ROOM)];
+        let answers = [
+            Ok(0),
+            Err(io::ErrorKind::StaleNetworkFileHandle),
+            Ok(ROOM - 1),
+            Ok(ROOM),
+        ];
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
         wait_by(move || Ok(answers[count.fetch_add(1, Ordering::SeqCst)]?)).await;

@@ -10,10 +10,7 @@ use crate::support::stage::Stage;
 use crate::support::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial(
-        "host_disk::a_full_one_makes_the_machine_wait",
-        full,
-    )]
+    vec![trial("host_disk::a_full_one_makes_the_machine_wait", full)]
 }
 
 /// The machine's files lie on a file system of their own, as an ordinary user may mount one in a namespace of his own:
@@ -21,7 +18,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 const SCRIPT: &str = r#"
 fail() { echo "$*" >&2; "$machine" stop x >&2; "$machine" rm -f x >&2; exit 1; }
 until_reason() { # REGULAR_EXPRESSION: waits for what `list` says of the machine
-    for _ in $(seq 300); do
+    until=$(($(date +%s) + 200))
+    while [ "$(date +%s)" -lt $until ]; do
         "$machine" list --format '{{.Reason}}' | grep -q "$1" && return
         sleep 0.1
     done
@@ -33,8 +31,8 @@ mount -t tmpfs -o size=1200m tmpfs "$MACHINE_HOME" || exit 1
 "$machine" start x || fail "it does not start"
 
 left=$(df --output=avail -B1 "$MACHINE_HOME" | tail -n 1)
-fallocate -l $((left - (100 << 20))) "$MACHINE_HOME/ballast" || fail "no ballast"
-"$machine" exec x sh -c "tr '\\0' x </dev/zero | head -c 250M >/var/tmp/much; sync; wc -c </var/tmp/much" >"$MACHINE_HOME/said" &
+fallocate -l $((left - (40 << 20))) "$MACHINE_HOME/ballast" || fail "no ballast"
+"$machine" exec x sh -c "tr '\\0' x </dev/zero | head -c 120M >/var/tmp/much; sync; wc -c </var/tmp/much" >"$MACHINE_HOME/said" &
 until_reason 'paused: host disk full'
 # It waits for as long as there is no room, and says so once.
 sleep 3
@@ -42,13 +40,13 @@ count=$(grep -c '"paused: host disk full' "$MACHINE_HOME/data/machines/x/events.
 [ "$count" = 1 ] || fail "told $count times"
 rm "$MACHINE_HOME/ballast"
 wait $! || fail "the program in the guest did not get through"
-[ "$(cat "$MACHINE_HOME/said")" = $((250 << 20)) ] || fail "$(cat "$MACHINE_HOME/said")"
+[ "$(cat "$MACHINE_HOME/said")" = $((120 << 20)) ] || fail "$(cat "$MACHINE_HOME/said")"
 until_reason '^$'
 
 # A guest that stands still cannot power off, and nobody waits for it to.
 left=$(df --output=avail -B1 "$MACHINE_HOME" | tail -n 1)
 fallocate -l $((left - (20 << 20))) "$MACHINE_HOME/ballast" || fail "no ballast"
-"$machine" exec x sh -c "tr '\\0' x </dev/zero | head -c 250M >/var/tmp/more; sync" &
+"$machine" exec x sh -c "tr '\\0' x </dev/zero | head -c 120M >/var/tmp/more; sync" &
 until_reason 'paused: host disk full'
 began=$(date +%s)
 "$machine" stop x || fail "it does not stop"
