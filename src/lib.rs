@@ -3,6 +3,7 @@
 //! The folders are the architecture; `docs/architecture.md` draws it. The command line is a thin layer over [`ops`],
 //! and a running machine is one process of its own, [`supervisor`].
 
+pub mod agent;
 pub mod cli;
 pub mod connection;
 pub mod engine;

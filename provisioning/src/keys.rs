@@ -14,6 +14,9 @@ pub enum KeyError {
     /// The key could not be written in OpenSSH's format.
     #[error("The key could not be written in OpenSSH's format")]
     Encode(#[source] ssh_key::Error),
+    /// The text is no private key in OpenSSH's format, or one with a passphrase.
+    #[error("The text is no private key that can be read")]
+    Decode(#[source] ssh_key::Error),
     /// A comment with a line break would make a second, meaningless line.
     #[error("The key's comment `{0}` holds a control character")]
     Comment(String),
@@ -42,6 +45,16 @@ pub fn generate(comment: &str) -> Result<KeyPair, KeyError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(KeyError::Random)?;
     from_seed(&seed, comment)
+}
+
+/// The pair of a private key, whose text is kept as it is.
+pub fn from_private(private: &str) -> Result<KeyPair, KeyError> {
+    let key = PrivateKey::from_openssh(private).map_err(KeyError::Decode)?;
+    let public = key.public_key().to_openssh().map_err(KeyError::Encode)?;
+    Ok(KeyPair {
+        private: private.to_owned(),
+        public,
+    })
 }
 
 fn from_seed(seed: &[u8; 32], comment: &str) -> Result<KeyPair, KeyError> {
@@ -90,6 +103,15 @@ mod tests {
             pair.public.trim_end(),
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea"
         );
+    }
+
+    #[test]
+    fn a_pair_is_known_by_its_private_half() {
+        let pair = generate("machine m").unwrap();
+        assert_eq!(from_private(&pair.private).unwrap(), pair);
+        for text in ["", &pair.public, &pair.private[..200]] {
+            from_private(text).unwrap_err();
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod platform;
 
 use std::path::Path;
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
@@ -19,8 +20,10 @@ use crate::machine::deadlines;
 
 /// No answer that is asked for here is longer; ten thousand containers with long labels stay below it.
 const LONGEST_ANSWER: usize = 64 << 20;
+/// The host of all requests; nobody looks at it.
+const HOST: &str = "http://d";
 /// The oldest API that has all that is asked for.
-const API: &str = "http://d/v4.0.0/libpod";
+const API: &str = "/v4.0.0/libpod";
 
 /// Why the engine could not be asked.
 #[derive(Debug, Error)]
@@ -60,19 +63,51 @@ pub enum EngineError {
 
 /// How many containers there are, running or not, in the engine behind `socket`.
 pub async fn count_containers(socket: &Path) -> Result<usize, EngineError> {
+    let answer = ask(socket, &format!("{API}/containers/json?all=true")).await?;
+    let containers: Vec<IgnoredAny> =
+        serde_json::from_slice(&answer).map_err(|_| garbled(socket))?;
+    Ok(containers.len())
+}
+
+/// Whether the engine behind `socket` is there, as every client of podman and docker asks first.
+pub async fn ping(socket: &Path) -> Result<(), EngineError> {
+    let answer = ask(socket, "/_ping").await?;
+    if answer.trim_ascii() == b"OK" {
+        Ok(())
+    } else {
+        Err(garbled(socket))
+    }
+}
+
+/// The version of the engine behind `socket`.
+pub async fn version(socket: &Path) -> Result<String, EngineError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        version: String,
+    }
+    let answer = ask(socket, &format!("{API}/version")).await?;
+    let answer: Answer = serde_json::from_slice(&answer).map_err(|_| garbled(socket))?;
+    Ok(answer.version)
+}
+
+fn garbled(socket: &Path) -> EngineError {
+    EngineError::Garbled {
+        socket: socket.display().to_string(),
+    }
+}
+
+/// The body of an answer that comes in time.
+async fn ask(socket: &Path, path: &str) -> Result<Vec<u8>, EngineError> {
     let name = socket.display().to_string();
     let limit = deadlines::ENGINE_ANSWER.limit;
-    let answer = get(socket, &name, "/containers/json?all=true");
-    let answer = tokio::time::timeout(limit, answer).await;
-    let answer = answer.unwrap_or_else(|_| {
+    let answer = tokio::time::timeout(limit, get(socket, &name, path)).await;
+    answer.unwrap_or_else(|_| {
         Err(EngineError::Slow {
-            socket: name.clone(),
+            socket: name,
             seconds: limit.as_secs(),
         })
-    })?;
-    let containers: Vec<IgnoredAny> =
-        serde_json::from_slice(&answer).map_err(|_| EngineError::Garbled { socket: name })?;
-    Ok(containers.len())
+    })
 }
 
 /// The body of a successful answer.
@@ -84,7 +119,7 @@ async fn get(socket: &Path, name: &str, path: &str) -> Result<Vec<u8>, EngineErr
     machine_images::install_tls();
     let builder = reqwest::Client::builder().no_proxy();
     let client = platform::over(builder, socket).build().map_err(failed)?;
-    let request = client.get(format!("{API}{path}")).send();
+    let request = client.get(format!("{HOST}{path}")).send();
     let mut response = request.await.map_err(failed)?;
     if !response.status().is_success() {
         return Err(EngineError::Status {
@@ -113,6 +148,11 @@ mod tests {
 
     /// What [`count_containers`] makes of an engine that answers so, and what it was asked.
     async fn asked(answer: &str) -> (Result<usize, EngineError>, String) {
+        asked_by(answer, async |path| count_containers(path).await).await
+    }
+
+    /// What a question makes of an engine that answers so, and what it was asked.
+    async fn asked_by<T>(answer: &str, question: impl AsyncFnOnce(&Path) -> T) -> (T, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("e.sock");
         let mut listener = local_socket::bind(&path).unwrap();
@@ -126,7 +166,7 @@ mod tests {
             stream.shutdown().await.unwrap();
             String::from_utf8(request).unwrap()
         };
-        tokio::join!(count_containers(&path), serve)
+        tokio::join!(question(&path), serve)
     }
 
     fn http(status: &str, body: &str) -> String {
@@ -147,6 +187,26 @@ mod tests {
         let chunked =
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n";
         assert_eq!(asked(chunked).await.0.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_engine_is_there_and_tells_its_version() {
+        let pinged = async |answer: &str| asked_by(answer, async |path| ping(path).await).await;
+        let (result, request) = pinged(&http("200 OK", "OK")).await;
+        result.unwrap();
+        assert!(request.starts_with("GET /_ping HTTP/1.1\r\n"), "{request}");
+        pinged(&http("200 OK", "KO")).await.0.unwrap_err();
+        pinged(&http("500 No", "OK")).await.0.unwrap_err();
+        let versioned =
+            async |answer: &str| asked_by(answer, async |path| version(path).await).await;
+        let (result, request) =
+            versioned(&http("200 OK", r#"{"Version":"5.4.2","Os":"linux"}"#)).await;
+        assert_eq!(result.unwrap(), "5.4.2");
+        assert!(
+            request.starts_with("GET /v4.0.0/libpod/version "),
+            "{request}"
+        );
+        versioned(&http("200 OK", "{}")).await.0.unwrap_err();
     }
 
     #[tokio::test]

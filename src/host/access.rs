@@ -1,6 +1,6 @@
 //! To whom a file belongs, who else may use it, and how it is taken from all others.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 
@@ -32,6 +32,17 @@ pub fn make_private(path: &Path) -> io::Result<()> {
     })
 }
 
+/// Opens a file for reading, and nothing else: no link is followed, no pipe waited for, no device asked. A file that has
+/// another name as well is refused, for that may be one that others keep secret. What is opened is what was looked at.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    sys::open_regular(path).map_err(|source| {
+        io::Error::new(
+            source.kind(),
+            format!("`{}` cannot be read: {source}", path.display()),
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +58,46 @@ mod tests {
         assert!(!is_socket(&metadata));
         make_private(&path).unwrap();
         make_private(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_opened_and_a_directory_is_not() {
+        use std::io::Read as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        fs_err::write(&path, "words").unwrap();
+        let mut text = String::new();
+        open_regular(&path)
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, "words");
+        let error = open_regular(directory.path()).unwrap_err();
+        assert!(error.to_string().contains("cannot be read"), "{error}");
+        let gone = open_regular(&directory.path().join("gone")).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_leads_elsewhere_is_not_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs_err::write(at("key"), "secret").unwrap();
+        std::os::unix::fs::symlink(at("key"), at("link")).unwrap();
+        open_regular(&at("link")).unwrap_err();
+        let made = std::process::Command::new("mkfifo")
+            .arg(at("pipe"))
+            .status();
+        assert!(made.unwrap().success());
+        open_regular(&at("pipe")).unwrap_err();
+        let _listener = std::os::unix::net::UnixListener::bind(at("sock")).unwrap();
+        open_regular(&at("sock")).unwrap_err();
+        open_regular(Path::new("/dev/null")).unwrap_err();
+        open_regular(&at("key")).unwrap();
+        fs_err::hard_link(at("key"), at("console.log")).unwrap();
+        let error = open_regular(&at("console.log")).unwrap_err();
+        assert!(error.to_string().contains("another name"), "{error}");
     }
 
     #[cfg(unix)]

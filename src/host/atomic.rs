@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::sys;
 
 /// The end of a temporary file's name. One that is found later was left by a killed writer and
@@ -33,6 +35,24 @@ impl Access {
 /// The bytes go to a temporary file in the same directory, reach the disk, take the old file's
 /// name, and then the directory reaches the disk. A link at `path` is replaced, not followed.
 pub fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    write_by(path, bytes, access, sys::persist)
+}
+
+/// Makes the file at `path` as [`write`] does, where there is none: whatever is there stays, and the error is
+/// [`AlreadyExists`](io::ErrorKind::AlreadyExists).
+pub fn write_new(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    write_by(path, bytes, access, |file, path| {
+        let named = file.persist_noclobber(path);
+        named.map(drop).map_err(|error| error.error)
+    })
+}
+
+fn write_by(
+    path: &Path,
+    bytes: &[u8],
+    access: Access,
+    persist: impl FnOnce(NamedTempFile, &Path) -> io::Result<()>,
+) -> io::Result<()> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(about(
             path,
@@ -56,7 +76,7 @@ pub fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     sys::set_mode(file.as_file(), access.mode()).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    sys::persist(file, path).map_err(failed)?;
+    persist(file, path).map_err(failed)?;
     sys::sync_directory(directory).map_err(failed)
 }
 
@@ -86,6 +106,17 @@ mod tests {
         write(&path, b"one", Access::Private).unwrap();
         write(&path, b"two", Access::Private).unwrap();
         assert_eq!(fs_err::read(&path).unwrap(), b"two");
+        assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_new_file_is_in_nobodys_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("report");
+        write_new(&path, b"one", Access::Private).unwrap();
+        let error = write_new(&path, b"two", Access::Private).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs_err::read(&path).unwrap(), b"one");
         assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 1);
     }
 

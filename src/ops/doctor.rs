@@ -12,6 +12,7 @@
 //! | of the host | |
 //! |---|---|
 //! | `hypervisor`, `accelerator`, `folders`, `network-program` | the programs that machines need, and what is slow or missing without them |
+//! | `agent` | what is put into each guest |
 //! | `open-files` | how large the trees can be that guests see |
 //! | `data-directory`, `free-space` | where machines lie |
 //! | `config`, `containers-conf`, `connections` | files that are read |
@@ -42,7 +43,7 @@ use std::path::Path;
 use machine_host::directories::Directories;
 use tokio::task::JoinSet;
 
-pub use self::finding::{About, Finding, Mending, Remedy, Severity};
+pub use self::finding::{About, Finding, Lost, Mending, Remedy, Severity};
 use self::host::Surroundings;
 use crate::connection::ConnectionsFile;
 use crate::hostconf::HostConf;
@@ -73,8 +74,7 @@ pub async fn examine(
     names: &[&str],
     fix: bool,
 ) -> Result<Vec<Finding>, StoreError> {
-    let all = premises.store.names()?;
-    let names = chosen(names, all)?;
+    let names = machines(premises, names)?;
     let (mut findings, surroundings) = host::examine(premises).await;
     for group in names.chunks(LOOKS) {
         findings.extend(examine_machines(premises, group, &surroundings).await);
@@ -85,6 +85,13 @@ pub async fn examine(
         }
     }
     Ok(findings)
+}
+
+/// The machines of these names, each once; all of them where none is named.
+///
+/// Fails where a machine is named that there is not, or the list of machines cannot be read.
+pub fn machines(premises: &Premises, names: &[&str]) -> Result<Vec<MachineName>, StoreError> {
+    chosen(names, premises.store.names()?)
 }
 
 /// The machines that are meant, each once.
@@ -142,7 +149,7 @@ fn silent(about: About) -> Finding {
 }
 
 /// Runs what reads files, on a thread that nobody waits for when it does not come back: it dies with this process.
-async fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub async fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("doctor".to_owned());
     thread

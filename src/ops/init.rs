@@ -388,17 +388,7 @@ fn plan(
     let comment = format!("machine {}", request.name);
     let client_key = keys::generate(&comment)?;
     let host_key = keys::generate(&comment)?;
-    let ignition = machine_provisioning::ignition(&GuestSpec {
-        user: request.user.clone(),
-        uid,
-        authorized_key: client_key.public.clone(),
-        host_key: host_key.clone().into(),
-        mounts: request
-            .volumes
-            .iter()
-            .map(|volume| volume.target.clone())
-            .collect(),
-    })?;
+    let ignition = ignition(&request.user, uid, &request.volumes, &client_key, &host_key)?;
     Ok(Plan {
         resources,
         contents,
@@ -438,9 +428,7 @@ impl ImageReporter for Reporter<'_> {
 fn write_files(draft: &Draft, plan: &Plan, name: &MachineName) -> Result<(), StoreError> {
     let files = draft.files();
     let line = |text: &str| format!("{}\n", text.trim_end());
-    // Clients name the guest by its machine (`HostKeyAlias`), whatever port it is reached by.
-    let host_key: Vec<_> = plan.host_key.public.split(' ').take(2).collect();
-    let known_hosts = format!("{name} {}\n", host_key.join(" "));
+    let known_hosts = known_hosts(name, &plan.host_key);
     draft.create_directory(&files.ssh_directory())?;
     for (path, content) in [
         (files.ssh_client_key(), plan.client_key.private.clone()),
@@ -454,6 +442,29 @@ fn write_files(draft: &Draft, plan: &Plan, name: &MachineName) -> Result<(), Sto
         draft.write_private(&path, content.as_bytes())?;
     }
     Ok(())
+}
+
+/// What SSH clients know a guest by. They name it by its machine (`HostKeyAlias`), whatever port it is reached by.
+pub(super) fn known_hosts(name: &MachineName, host_key: &KeyPair) -> String {
+    let host_key: Vec<_> = host_key.public.split(' ').take(2).collect();
+    format!("{name} {}\n", host_key.join(" "))
+}
+
+/// The first-boot configuration of a guest.
+pub(super) fn ignition(
+    user: &str,
+    uid: u32,
+    volumes: &[Volume],
+    client_key: &KeyPair,
+    host_key: &KeyPair,
+) -> Result<String, ProvisioningError> {
+    machine_provisioning::ignition(&GuestSpec {
+        user: user.to_owned(),
+        uid,
+        authorized_key: client_key.public.clone(),
+        host_key: host_key.clone().into(),
+        mounts: volumes.iter().map(|volume| volume.target.clone()).collect(),
+    })
 }
 
 /// The image as a user wants to see it: where it is, what it is, how large.

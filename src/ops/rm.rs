@@ -191,7 +191,7 @@ fn refuse_running(name: &MachineName, status: &Status, force: bool) -> Result<()
     }
 }
 
-/// Every file of the machine that there is, its sockets wherever they are, and last its directory.
+/// Every file of the machine that there is, its sockets wherever they are with their directory, and last its own.
 fn paths(files: &MachineFiles) -> Result<Vec<PathBuf>, StoreError> {
     let mut paths = Vec::new();
     collect(files.directory(), &mut paths).map_err(|source| StoreError::Read { source })?;
@@ -199,6 +199,12 @@ fn paths(files: &MachineFiles) -> Result<Vec<PathBuf>, StoreError> {
     paths.extend(sockets.filter(|socket| socket.symlink_metadata().is_ok()));
     paths.sort();
     paths.dedup();
+    paths.extend(
+        files
+            .outside()
+            .filter(|sockets| sockets.is_dir())
+            .map(Path::to_owned),
+    );
     paths.push(files.directory().to_owned());
     Ok(paths)
 }
@@ -219,8 +225,12 @@ fn collect(directory: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
 mod tests {
     use std::cell::Cell;
 
+    use machine_host::directories::Directories;
+
     use super::*;
-    use crate::store::testing::Bench;
+    use crate::connection::Connection;
+    use crate::store::StoredMachine;
+    use crate::store::testing::{Bench, make};
 
     #[derive(Debug, Error)]
     #[error("It does not stop")]
@@ -306,6 +316,100 @@ mod tests {
         let error = removed.await.unwrap().connections.unwrap();
         assert!(matches!(error, ConnectionError::Damaged { .. }), "{error}");
         assert!(bench.store.names().unwrap().is_empty());
+    }
+
+    /// A machine whose sockets lie outside of its directory, with its pair of connections.
+    fn scattered(root: &Path) -> (Store, StoredMachine, ConnectionsFile) {
+        let store = Store::open(&Directories {
+            data: root.join("d".repeat(90)),
+            config_file: root.join("config.toml"),
+            short_sockets: root.join("s"),
+            home: root.to_owned(),
+        });
+        let machine = make(&store, "dev");
+        let file = ConnectionsFile::at(root.join("connections.json"));
+        let (config, files) = (&machine.config, &machine.files);
+        pair::add(&file, config, files, pair::Scheme::Socket, None).unwrap();
+        (store, machine, file)
+    }
+
+    async fn removed(store: &Store, file: &ConnectionsFile) -> RemovalPlan {
+        let planned = plan(store, "dev", false, stopped).unwrap();
+        let removed = remove(store, file, &planned, false, stopped, never);
+        assert!(removed.await.unwrap().connections.is_none());
+        planned
+    }
+
+    #[tokio::test]
+    async fn what_is_outside_goes_and_what_lies_beside_it_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let (store, machine, file) = scattered(root.path());
+        let sockets = machine.files.outside().unwrap().to_owned();
+        fs::write(machine.files.api_socket(), "").unwrap();
+        let neighbour = sockets.with_file_name("0123abcd");
+        fs::create_dir(&neighbour).unwrap();
+        fs::write(neighbour.join("podman.sock"), "").unwrap();
+        // A connection of the machine under another name, and another's under the machine's.
+        file.edit(|connections| {
+            let mine = connections.get("dev-root").unwrap().clone();
+            connections.insert("mine", mine);
+            connections.remove("dev-root");
+            let foreign = Connection::to("ssh://me@example.com/run/podman.sock".to_owned());
+            connections.insert("dev-root", foreign.clone());
+            connections.insert("other", foreign);
+            Ok(())
+        })
+        .unwrap();
+        let planned = removed(&store, &file).await;
+        assert_eq!(
+            planned.paths[planned.paths.len() - 2..],
+            [sockets.clone(), machine.files.directory().to_owned()]
+        );
+        assert!(planned.paths.contains(&machine.files.api_socket()));
+        assert!(!sockets.exists() && !machine.files.directory().exists());
+        assert!(neighbour.join("podman.sock").exists());
+        let left = file.read().unwrap();
+        let left: Vec<&str> = left.iter().map(|(name, _)| name).collect();
+        assert_eq!(left, ["dev-root", "other"]);
+        let entries = fs::read_dir(root.path()).unwrap();
+        let mut entries: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.ends_with(".lock"))
+            .collect();
+        entries.sort();
+        assert_eq!(entries, ["connections.json", &"d".repeat(90), "s"]);
+    }
+
+    #[tokio::test]
+    async fn a_foreign_file_in_the_place_of_the_sockets_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let (store, machine, file) = scattered(root.path());
+        let sockets = machine.files.outside().unwrap().to_owned();
+        fs::remove_dir(&sockets).unwrap();
+        fs::write(&sockets, "precious").unwrap();
+        removed(&store, &file).await;
+        assert!(!machine.files.directory().exists());
+        assert_eq!(fs::read(&sockets).unwrap(), b"precious");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn links_are_removed_at_most_and_never_followed() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let (store, machine, file) = scattered(root.path());
+        let precious = root.path().join("precious");
+        fs::create_dir(&precious).unwrap();
+        fs::write(precious.join("file"), "").unwrap();
+        symlink(&precious, machine.files.ssh_directory()).unwrap();
+        symlink(&precious, machine.files.directory().join("link")).unwrap();
+        let sockets = machine.files.outside().unwrap().to_owned();
+        fs::remove_dir(&sockets).unwrap();
+        symlink(&precious, &sockets).unwrap();
+        removed(&store, &file).await;
+        assert!(!machine.files.directory().exists());
+        assert!(sockets.is_symlink(), "it is not ours");
+        assert!(precious.join("file").exists());
     }
 
     #[tokio::test]

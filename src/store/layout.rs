@@ -9,12 +9,25 @@
 //!   NAME/                       a machine: see MachineFiles
 //! <short sockets>/<8 hex>/      the sockets of a machine whose own directory has too long a path
 //! ```
+//!
+//! What a machine has outside of its own directory is this and no more. `rm` removes exactly this, each only where it is
+//! the machine's; whatever else has the name or lies beside it stays.
+//!
+//! | what | where | it is the machine's when |
+//! |---|---|---|
+//! | the directory of its sockets | `<short sockets>/<8 hex>`, see [`MachineFiles::outside`] | it is a directory; the number is the digest of the machine's own path, whatever `machine.toml` says |
+//! | the pair of connections NAME and NAME-root, under any name | podman's connections | they use the machine's key or lead to one of its sockets (`src/connection/machine.rs`) |
+//! | a program that outlived VM and supervisor | `vm.json` | number, start time and boot are those of the process |
+//!
+//! Nothing is linked into the directories of podman or docker. Images of the cache belong to nobody; a machine's disk lies
+//! over a second name of one, in its own directory.
 
 use std::path::{Path, PathBuf};
 
 use machine_host::directories::Directories;
 use sha2::{Digest, Sha256};
 
+use crate::machine::volume::MOST_VOLUMES;
 use crate::machine::{DiskFormat, MachineName};
 use crate::store::StoreError;
 
@@ -23,6 +36,8 @@ pub const LONGEST_SOCKET_PATH: usize = 103;
 /// No socket of a machine has a longer file name. It leaves room for names to come, since the directory of the sockets
 /// is chosen once, when the machine is made.
 pub const LONGEST_SOCKET_NAME: usize = 24;
+/// Behind the name of a log of the boot before.
+pub const OLD_SUFFIX: &str = ".old";
 /// What was asked for; its presence makes the directory a complete machine.
 pub const CONFIG: &str = "machine.toml";
 
@@ -69,6 +84,11 @@ impl MachineFiles {
     /// stopped; who opens sockets makes it first.
     pub fn sockets(&self) -> &Path {
         &self.sockets
+    }
+
+    /// The directory of the sockets where that is not in the machine's own.
+    pub fn outside(&self) -> Option<&Path> {
+        Some(self.sockets.as_path()).filter(|sockets| !sockets.starts_with(&self.directory))
     }
 
     /// What was asked for.
@@ -171,6 +191,29 @@ impl MachineFiles {
     /// What a shared folder's program printed.
     pub fn share_log(&self, number: usize) -> PathBuf {
         self.directory.join(format!("share-{number}.log"))
+    }
+
+    /// What tells of the machine in words, for somebody who helps its user: never keys, disks or what is made of them.
+    /// The boot before may have left one of each, with [`OLD_SUFFIX`] behind its name.
+    pub fn words(&self) -> Vec<PathBuf> {
+        let logs = (0..MOST_VOLUMES).map(|number| self.share_log(number));
+        let mut files = vec![
+            self.config(),
+            self.events(),
+            self.console_log(),
+            self.guest_journal(),
+            self.supervisor_log(),
+            self.vm_log(),
+            self.network_log(),
+            self.vsock_log(),
+        ];
+        files.extend(logs);
+        files
+    }
+
+    /// What nobody but host and guest may know.
+    pub fn secrets(&self) -> [PathBuf; 3] {
+        [self.secret(), self.ssh_client_key(), self.ssh_host_key()]
     }
 
     /// All sockets that are there for longer than a moment.

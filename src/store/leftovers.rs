@@ -85,12 +85,16 @@ pub(super) fn clear(store: &Store) -> Result<Vec<Unfinished>, StoreError> {
 }
 
 /// Deletes the short directory of a machine's sockets, unless there is such a machine. The caller holds the store's
-/// lock, so none appears meanwhile.
+/// lock, so none appears meanwhile. A file or a link in its place is somebody else's and stays.
 pub(super) fn delete_short_sockets(store: &Store, name: &MachineName) -> io::Result<()> {
     if fs::symlink_metadata(store.places.machine(name)).is_ok() {
         return Ok(());
     }
-    delete(&store.places.short_sockets(name))
+    let directory = store.places.short_sockets(name);
+    match fs::symlink_metadata(&directory) {
+        Ok(found) if !found.is_dir() => Ok(()),
+        _ => delete(&directory),
+    }
 }
 
 /// Deletes a directory with all that is in it; it may be gone already, or be going.

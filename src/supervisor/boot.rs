@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use machine_host::atomic::{self, Access};
-use machine_host::facts::{self, Architecture};
+use machine_host::facts;
 use machine_images::ImageKind;
 use machine_protocol::boot::{BootParameters, Carrier, Share, VIRTIO_SERIAL_PORT};
 use machine_protocol::secret::Secret;
@@ -19,6 +19,7 @@ use super::record::VmRecord;
 use super::shares::{self, RunShare};
 use super::ssh_port::{self, SshPort};
 use super::vsock::Waiting;
+use crate::agent::{self, AgentError};
 use crate::connection::ConnectionsFile;
 use crate::hostfacts::{self, Host};
 use crate::link::VsockEnd;
@@ -275,13 +276,8 @@ impl Boot {
         shares: Vec<Share>,
     ) -> Result<Vec<String>, Failure> {
         let gathered = host.gather(&self.config, loopback, &hostfacts::environment);
-        let agent = find_agent(facts::architecture())?;
-        let agent = fs_err::read(&agent).map_err(|error| {
-            Failure::new("The guest's agent cannot be read")
-                .coded(Code::AgentMissing)
-                .because(error.to_string())
-        })?;
-        check_agent(&agent, facts::architecture())?;
+        let loaded = agent::load(facts::architecture());
+        let (_, agent) = loaded.map_err(|error| agent_failure(&error))?;
         let parameters = BootParameters {
             format: 1,
             machine: self.config.name.to_string(),
@@ -356,48 +352,11 @@ fn unusable(config: &MachineConfig, disk: &Path, cause: String) -> Failure {
         ))
 }
 
-/// The agent for the guest's architecture: `machine-agent-ARCH` in `MACHINE_AGENT_DIR`, or else beside this
-/// executable, or in `../libexec/machine` from there.
-fn find_agent(architecture: Architecture) -> Result<PathBuf, Failure> {
-    let file = format!("machine-agent-{}", architecture.rust_name());
-    let directories = match std::env::var_os("MACHINE_AGENT_DIR") {
-        Some(directory) => vec![PathBuf::from(directory)],
-        None => agent_directories(std::env::current_exe().ok().as_deref()),
-    };
-    let found = directories
-        .iter()
-        .map(|directory| directory.join(&file))
-        .find(|path| path.is_file());
-    found.ok_or_else(|| {
-        let places: Vec<String> = directories.iter().map(|directory| format!("`{}`", directory.display())).collect();
-        Failure::new(format!("The guest's agent `{file}` is missing"))
-            .coded(Code::AgentMissing)
-            .because(format!("It was looked for in {}", places.join(" and ")))
-            .hint("Install `machine` again, or set MACHINE_AGENT_DIR to the directory that holds the agent")
-    })
-}
-
-/// An agent for another architecture would only be noticed by its silence. The numbers are those of ELF (`e_machine`).
-fn check_agent(agent: &[u8], architecture: Architecture) -> Result<(), Failure> {
-    let machine: [u8; 2] = match architecture {
-        Architecture::X86_64 => 62_u16.to_le_bytes(),
-        Architecture::Aarch64 => 183_u16.to_le_bytes(),
-    };
-    if agent.starts_with(b"\x7fELF") && agent.get(18..20) == Some(&machine[..]) {
-        return Ok(());
-    }
-    let name = architecture.rust_name();
-    Err(Failure::new("The guest's agent cannot run in the guest")
+fn agent_failure(error: &AgentError) -> Failure {
+    Failure::new(error.to_string())
         .coded(Code::AgentMissing)
-        .because(format!("`machine-agent-{name}` is no Linux program for {name}"))
-        .hint("Install `machine` again, or set MACHINE_AGENT_DIR to the directory that holds the agent"))
-}
-
-fn agent_directories(executable: Option<&Path>) -> Vec<PathBuf> {
-    let Some(beside) = executable.and_then(Path::parent) else {
-        return Vec::new();
-    };
-    vec![beside.to_owned(), beside.join("../libexec/machine")]
+        .because(error.why())
+        .hint(error.hint())
 }
 
 /// Keeps the previous boot's file as `NAME.old`, so that what is read later is this boot's.
@@ -425,17 +384,6 @@ fn provider_failure(error: &ProviderError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_agent_for_another_architecture_is_refused() {
-        let mut program = b"\x7fELF\x02\x01\x01".to_vec();
-        program.resize(64, 0);
-        program[18] = 62;
-        assert_eq!(check_agent(&program, Architecture::X86_64), Ok(()));
-        assert!(check_agent(&program, Architecture::Aarch64).is_err());
-        assert!(check_agent(b"#!/bin/sh", Architecture::X86_64).is_err());
-        assert!(check_agent(b"\x7fELF", Architecture::X86_64).is_err());
-    }
 
     /// What the disk lies over is looked at as well, and it lies over nothing else.
     #[tokio::test]
@@ -470,18 +418,5 @@ mod tests {
         fs_err::rename(at("base.raw"), at("gone")).unwrap();
         let error = check(&config).unwrap_err();
         assert!(error.contains("base.raw"), "{error}");
-    }
-
-    #[test]
-    fn the_agent_lies_beside_the_executable_or_in_libexec() {
-        let found = agent_directories(Some(Path::new("/opt/m/bin/machine")));
-        assert_eq!(
-            found,
-            [
-                PathBuf::from("/opt/m/bin"),
-                PathBuf::from("/opt/m/bin/../libexec/machine")
-            ]
-        );
-        assert!(agent_directories(None).is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -114,6 +115,116 @@ fn password_is_nowhere(home: &Home) {
     assert_eq!(guest(home, line), "0\n");
 }
 
+/// The machine's secret, a line of each private key, and the password.
+fn secrets(home: &Home) -> Vec<String> {
+    let directory = home.machine_dir("m");
+    let read = |path: &str| fs_err::read_to_string(directory.join(path)).expect("it is there");
+    let mut secrets = vec!["hunter2".to_owned(), read("secret").trim().to_owned()];
+    for key in ["ssh/id_ed25519", "ssh/host_ed25519"] {
+        // Behind the first line of the body, which begins alike for all keys.
+        let line = read(key).lines().nth(2).map(str::to_owned);
+        secrets.push(line.expect("a key has several lines"));
+    }
+    secrets
+}
+
+fn holds_none(secrets: &[String], place: &str, text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    for secret in secrets {
+        assert!(!text.contains(secret.as_str()), "{place}: {secret}");
+    }
+}
+
+/// No log, no list of processes, no event and no report has a secret; each is looked at, so each is there.
+fn secrets_are_nowhere(home: &Home) {
+    let secrets = secrets(home);
+    let directory = home.machine_dir("m");
+    let keeps = [
+        "secret",
+        "ignition.json",
+        "seed.img",
+        "disk.qcow2",
+        "disk.raw",
+    ];
+    let mut seen = Vec::new();
+    for entry in fs_err::read_dir(&directory).expect("it is there").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_file = entry.file_type().expect("it is there").is_file();
+        if is_file && !name.starts_with("base.") && !keeps.contains(&name.as_str()) {
+            let text = fs_err::read(entry.path()).expect("it can be read");
+            holds_none(&secrets, &name, &text);
+            seen.push(name);
+        }
+    }
+    for name in [
+        "console.log",
+        "events.jsonl",
+        "supervisor.log",
+        "machine.toml",
+    ] {
+        assert!(seen.iter().any(|seen| seen == name), "{name}: {seen:?}");
+    }
+    let processes = home.processes();
+    for program in ["supervise", "qemu"] {
+        let is_there = processes.iter().any(|line| line.contains(program));
+        assert!(is_there, "{program}: {processes:?}");
+    }
+    for line in &processes {
+        holds_none(&secrets, "processes", line.as_bytes());
+    }
+    for command in [&["events", "m"][..], &["inspect", "m"], &["logs", "m"]] {
+        let text = home.machine(command, PATIENCE).succeeded();
+        holds_none(&secrets, command[0], text.as_bytes());
+    }
+    let file = home.path().join("report.tar.gz");
+    let option = format!("--report={}", file.display());
+    // Notes of the doctor's are no failure of this test.
+    let text = home.machine(&["doctor", &option, "m"], PATIENCE);
+    assert!(
+        text.text().contains("machines/m/console.log"),
+        "{}",
+        text.stderr
+    );
+    let unpacked = home.path().join("report");
+    fs_err::create_dir(&unpacked).expect("it can be made");
+    let mut tar = Command::new("tar");
+    tar.arg("-xzf")
+        .arg(&file)
+        .arg("-C")
+        .arg(&unpacked)
+        .arg("--strip-components=1");
+    run(&mut tar, b"", PATIENCE).succeeded();
+    let mut left = vec![unpacked.clone()];
+    let mut found = Vec::new();
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            let entries = fs_err::read_dir(&path).expect("it is there");
+            left.extend(entries.flatten().map(|entry| entry.path()));
+            continue;
+        }
+        let text = fs_err::read(&path).expect("it can be read");
+        let name = path.strip_prefix(&unpacked).expect("it is below");
+        holds_none(&secrets, &name.display().to_string(), &text);
+        let home = home.path().display().to_string();
+        assert!(
+            !String::from_utf8_lossy(&text).contains(&home),
+            "{}",
+            name.display()
+        );
+        found.push(name.display().to_string());
+    }
+    for name in [
+        "README.txt",
+        "doctor.json",
+        "versions.txt",
+        "machines/m/events.jsonl",
+    ] {
+        assert!(found.iter().any(|found| found == name), "{name}: {found:?}");
+    }
+    fs_err::remove_dir_all(&unpacked).expect("it can be removed");
+    fs_err::remove_file(&file).expect("it can be removed");
+}
+
 fn given_and_taken_back() {
     let mut home = Home::new("facts");
     home.init("m", &["--swap", "64"]);
@@ -174,6 +285,7 @@ fn given_and_taken_back() {
         "/dev/zram0 64\n"
     );
     password_is_nowhere(&home);
+    secrets_are_nowhere(&home);
 
     home.machine(&["stop", "m"], BOOT).succeeded();
     let config = home.machine_dir("m").join("machine.toml");

@@ -25,11 +25,44 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         trial("life::doctor_names_what_is_wrong_and_mends_it", doctor),
     ];
-    trials.extend(for_full(vec![trial(
-        "life::rootful_killed_start_command_and_reboot_inside_the_guest",
-        rootful_life,
-    )]));
+    trials.extend(for_full(vec![
+        trial(
+            "life::rootful_killed_start_command_and_reboot_inside_the_guest",
+            rootful_life,
+        ),
+        trial("life::selftest_makes_uses_and_removes_a_machine", selftest),
+    ]));
     trials
+}
+
+fn selftest() {
+    let mut home = Home::new("selftest");
+    let report = home.path().join("r.tar.gz");
+    let option = format!("--report={}", report.display());
+    let image = Stage::get().guest_image();
+    let image = image.to_str().expect("the stage's path is text");
+    let arguments = ["selftest", "--image", image, "--format", "json", &option];
+    let ended = home.machine(&arguments, BOOT);
+    let stderr = ended.stderr.clone();
+    let steps: serde_json::Value = serde_json::from_str(&ended.succeeded()).expect("JSON");
+    let steps = steps.as_array().expect("a list");
+    let words: Vec<_> = steps
+        .iter()
+        .filter_map(|step| step["Step"].as_str())
+        .collect();
+    let all = [
+        "init", "start", "ping", "version", "exec", "port", "stop", "rm",
+    ];
+    assert_eq!(words, all, "{stderr}");
+    for step in steps {
+        assert_eq!(step["Outcome"], "passed", "{step}");
+    }
+    assert!(stderr.contains("console.log"), "{stderr}");
+    assert!(report.is_file());
+    let list = home.machine(&["list", "--noheading", "--quiet"], SOON);
+    assert_eq!(list.succeeded(), "");
+    fs_err::remove_file(&report).expect("it can be removed");
+    home.dispose().expect("nothing is left");
 }
 
 /// Nothing is booted: the faults are planted in the files of a stopped machine.

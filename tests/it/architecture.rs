@@ -64,7 +64,8 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     // What a start would choose, and where it would look for programs, are told before one.
-    ("ops::doctor", &["network::egress", "hostfacts"]),
+    ("ops::doctor", &["agent", "network::egress", "hostfacts"]),
+    ("ops::report", &["hostfacts"]),
     (
         "supervisor",
         &[
@@ -77,8 +78,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "connection",
             "hostfacts",
             "machine",
+            "agent",
         ],
     ),
+    ("agent", &[]),
     ("provider", &["machine", "link"]),
     // The link's thread serves the sockets that lead over it.
     (

@@ -1,5 +1,7 @@
 //! `machine doctor`.
 
+use std::path::PathBuf;
+
 use super::values::Truth as _;
 use clap::Args;
 
@@ -18,6 +20,17 @@ pub struct DoctorArgs {
     /// Format the output by a Go template, or as `json`
     #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
     pub format: Option<String>,
+
+    /// Write what was found, what this host is, and the logs of the machines into an archive for somebody who helps,
+    /// without secrets; without FILE it is `machine-report-TIME.tar.gz` in the working directory
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    pub report: Option<PathBuf>,
 
     /// Names of the machines.
     #[arg(hide = true, value_name = "NAME")]

@@ -16,6 +16,7 @@ pub mod logs;
 pub mod port;
 pub mod restart;
 pub mod rm;
+pub mod selftest;
 pub mod set;
 pub mod ssh;
 pub mod start;
@@ -105,6 +106,8 @@ pub enum Command {
     Events(events::EventsArgs),
     /// Find what is wrong with this host and its machines
     Doctor(doctor::DoctorArgs),
+    /// Find out whether machines work on this host
+    Selftest(selftest::SelftestArgs),
     /// Manage podman's settings
     System(system::SystemArgs),
     /// Own a running machine

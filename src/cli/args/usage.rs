@@ -122,6 +122,7 @@ pub fn check_names(command: &Command) -> Result<(), String> {
         Command::Restart(args) => (&args.names, 1),
         Command::List(args) => return no_names("list", &args.names),
         Command::Info(args) => return no_names("info", &args.names),
+        Command::Selftest(args) => return no_names("selftest", &args.names),
         Command::Cp(args) if args.paths.len() != 2 => {
             let received = args.paths.len();
             return Err(format!("accepts 2 arg(s), received {received}"));

@@ -1,12 +1,12 @@
 //! `machine doctor`.
 
-use super::Session;
+use super::{Session, report};
 use crate::cli::args::doctor::DoctorArgs;
 use crate::cli::args::name_or_default;
 use crate::cli::error::{CommandError, SUCCESS};
 use crate::cli::output::format::{self, Report};
 use crate::cli::output::{doctor_report, json};
-use crate::ops::doctor::{self, Finding, Premises};
+use crate::ops::doctor::{self, Finding};
 
 /// What templates and their errors are called.
 const TEMPLATE: &str = "doctor";
@@ -15,18 +15,19 @@ const PROBLEMS: u8 = 1;
 
 /// Gives the exit code.
 pub(super) async fn run(args: &DoctorArgs, session: &Session<'_>) -> Result<u8, CommandError> {
-    let premises = Premises {
-        directories: session.directories.clone(),
-        store: session.store.clone(),
-        connections: session.connections.clone(),
-        hostconf: session.hostconf.clone(),
-    };
+    let premises = session.premises();
     let names = args.names.iter().map(std::slice::from_ref);
     let names: Vec<&str> = names.map(name_or_default).collect();
     // A template that cannot be read is told before anything is changed.
     render(args, &[])?;
     let findings = doctor::examine(&premises, &names, args.fix).await?;
     session.printer.stdout(&render(args, &findings)?);
+    if let Some(file) = &args.report {
+        let machines = doctor::machines(&premises, &names)?;
+        let mut made = report::gather(&premises, &machines).await?;
+        report::add_findings(&mut made, &findings)?;
+        report::write(&made, file, args.format.is_some(), session)?;
+    }
     let is_well = !findings.iter().any(Finding::is_open_problem);
     Ok(if is_well { SUCCESS } else { PROBLEMS })
 }
@@ -53,6 +54,7 @@ mod tests {
         let args = DoctorArgs {
             fix,
             format: format.map(str::to_owned),
+            report: None,
             names: names.iter().map(|name| (*name).to_owned()).collect(),
         };
         let mut code = None;
@@ -137,6 +139,48 @@ mod tests {
             ]
         );
         assert_eq!(lines(told(false)), ["status ok false false", disk]);
+    }
+
+    #[test]
+    fn a_report_is_written_and_what_is_in_it_is_told() {
+        let bench = Bench::new();
+        bench.make("vm");
+        let file = bench.root.path().join("r.tar.gz");
+        let report = |format: Option<&str>| {
+            let args = DoctorArgs {
+                fix: false,
+                format: format.map(str::to_owned),
+                report: Some(file.clone()),
+                names: vec!["vm".to_owned()],
+            };
+            testing::run(&bench, "", async |session| {
+                Box::pin(run(&args, session)).await.map(drop)
+            })
+        };
+        let (result, captured) = report(None);
+        assert_eq!(result, Ok(()));
+        for line in [
+            "README.txt\n",
+            "host.json\n",
+            "doctor.txt\n",
+            "machines/vm/machine.toml\n",
+            "look through it before you give it away",
+        ] {
+            assert!(captured.stdout.contains(line), "{line}: {captured:?}");
+        }
+        assert!(file.is_file());
+        let (result, _) = report(None);
+        let error = result.expect_err("it is there");
+        assert!(
+            error.contains("r.tar.gz` exists already\nhint: "),
+            "{error}"
+        );
+        // Programs read standard output.
+        fs_err::remove_file(&file).expect("it is there");
+        let (result, captured) = report(Some("json"));
+        assert_eq!(result, Ok(()));
+        serde_json::from_str::<serde_json::Value>(&captured.stdout).expect("JSON");
+        assert!(captured.stderr.contains("README.txt\n"), "{captured:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::cli::output::host_report::{HostReport, PathsReport};
 use crate::cli::output::{json, yaml};
 use crate::connection::Connections;
 use crate::machine::settings::Settings;
+use crate::ops::doctor::Premises;
 use crate::ops::init::providers;
 use crate::ops::{image, info};
 use crate::store::layout;
@@ -23,28 +24,29 @@ pub(super) fn run(args: &InfoArgs, session: &Session<'_>) -> Result<(), CommandE
     let report = if args.paths {
         paths(session).to_value()
     } else {
-        host(session)?.to_value()
+        host(&session.premises())?.to_value()
     };
     session.printer.stdout(&render(args, &report)?);
     Ok(())
 }
 
-fn host(session: &Session<'_>) -> Result<HostReport, CommandError> {
+/// What `info` says of this host and its machines.
+pub(super) fn host(premises: &Premises) -> Result<HostReport, CommandError> {
     // A file that others have broken is no reason to say nothing of the machines.
-    let connections = session.connections.read().unwrap_or_else(|error| {
+    let connections = premises.connections.read().unwrap_or_else(|error| {
         tracing::warn!("{error}");
         Connections::default()
     });
     let is_default = |name: &str| connections.default_name() == Some(name);
-    let machines = info::info(&session.store, is_default, client::probe)?;
-    let layers = session.hostconf.layers(&|name| std::env::var_os(name))?;
+    let machines = info::info(&premises.store, is_default, client::probe)?;
+    let layers = premises.hostconf.layers(&|name| std::env::var_os(name))?;
     let settings = Settings::resolve(&layers);
     let provider = settings.provider(&providers())?;
     let image = match settings.image {
         Some(image) => image.value,
         None => image::default_reference(provider)?.to_string(),
     };
-    let directory = layout::machines(&session.directories);
+    let directory = layout::machines(&premises.directories);
     let directory = directory.display().to_string();
     Ok(HostReport {
         arch: facts::architecture().go_name(),
@@ -54,7 +56,7 @@ fn host(session: &Session<'_>) -> Result<HostReport, CommandError> {
         default_machine: machines.default,
         events_dir: directory.clone(),
         config_dir: directory,
-        image_dir: layout::images(&session.directories).display().to_string(),
+        image_dir: layout::images(&premises.directories).display().to_string(),
         state: machines.state,
         machines: machines.count,
         vm_type: provider.word(),

@@ -12,8 +12,8 @@ use crate::cli::image_bar::ImageBar;
 use crate::cli::output::printer::Printer;
 use crate::cli::texts;
 use crate::connection::machine::Scheme;
-use crate::machine::MachineName;
 use crate::machine::settings::{Layer, Origin, Settings, Wishes};
+use crate::machine::{MachineName, Network, Vsock};
 use crate::ops::connection;
 use crate::ops::image::ImageRequest;
 use crate::ops::init::{self, Host, InitError, InitProgress, InitReporter, InitRequest};
@@ -133,6 +133,22 @@ fn request(
     scheme: Scheme,
     image: ImageRequest,
 ) -> Result<InitRequest, CommandError> {
+    Ok(InitRequest {
+        vsock: args.vsock.unwrap_or_default(),
+        network: args.network.unwrap_or_default(),
+        host_loopback: args.host_loopback.unwrap_or(true),
+        forward_listeners: args.forward_listeners.unwrap_or_default(),
+        ..plain_request(name, settings, scheme, image)?
+    })
+}
+
+/// A machine as the settings say, without folders and sockets of the host.
+pub(super) fn plain_request(
+    name: MachineName,
+    settings: &Settings,
+    scheme: Scheme,
+    image: ImageRequest,
+) -> Result<InitRequest, CommandError> {
     settings.check()?;
     Ok(InitRequest {
         name,
@@ -145,10 +161,10 @@ fn request(
         time_zone: settings.time_zone.value.clone(),
         swap_mib: settings.swap_mib.value,
         import_native_ca: settings.import_native_ca.value,
-        vsock: args.vsock.unwrap_or_default(),
-        network: args.network.unwrap_or_default(),
-        host_loopback: args.host_loopback.unwrap_or(true),
-        forward_listeners: args.forward_listeners.unwrap_or_default(),
+        vsock: Vsock::default(),
+        network: Network::default(),
+        host_loopback: true,
+        forward_listeners: false,
         volumes: Vec::new(),
         forward_sockets: Vec::new(),
     })

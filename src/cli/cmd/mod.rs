@@ -14,8 +14,10 @@ mod inspect;
 mod list;
 mod logs;
 mod port;
+mod report;
 mod restart;
 mod rm;
+mod selftest;
 mod set;
 mod ssh;
 mod start;
@@ -34,6 +36,7 @@ use super::interrupt::Interrupt;
 use super::output::printer::Printer;
 use crate::connection::ConnectionsFile;
 use crate::hostconf::HostConf;
+use crate::ops::doctor::Premises;
 use crate::store::Store;
 
 /// What every command works with.
@@ -62,6 +65,18 @@ impl std::fmt::Debug for Session<'_> {
             .debug_struct("Session")
             .field("store", &self.store)
             .finish_non_exhaustive()
+    }
+}
+
+impl Session<'_> {
+    /// Where everything lies.
+    fn premises(&self) -> Premises {
+        Premises {
+            directories: self.directories.clone(),
+            store: self.store.clone(),
+            connections: self.connections.clone(),
+            hostconf: self.hostconf.clone(),
+        }
     }
 }
 
@@ -101,6 +116,7 @@ pub async fn run(command: Command, printer: &Printer) -> Result<u8, CommandError
         Command::Events(args) => return events::run(&args, &session).await,
         // As above: whether a problem is left.
         Command::Doctor(args) => return Box::pin(doctor::run(&args, &session)).await,
+        Command::Selftest(args) => return Box::pin(selftest::run(&args, &session)).await,
         Command::Inspect(args) => inspect::run(&args, &session),
         Command::System(args) => connection::run(&args, &session).await,
         Command::Supervise(args) => supervise::run(&args, &session).await,

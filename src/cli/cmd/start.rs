@@ -158,7 +158,7 @@ fn last_words(name: &str, started: &Started, tips: bool, quiet: bool) -> String 
     text
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().into_iter().flat_map(char::to_uppercase);
     first.chain(characters).collect()

@@ -10,6 +10,7 @@ pub mod json;
 pub mod port_report;
 pub mod printer;
 pub mod reports;
+pub mod selftest_report;
 pub mod table;
 pub mod units;
 pub mod untrusted;

@@ -51,6 +51,19 @@ pub enum Remedy {
     CorrectPort,
     /// Takes a file or a directory from all other users.
     KeepPrivate(PathBuf),
+    /// Makes a file of a machine anew that is lost, out of what is left.
+    Remake(Lost),
+}
+
+/// A lost file that can be made anew without a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The secret: the guest is told of it by each start.
+    Secret,
+    /// What SSH clients know the guest by: the public half of the host key that is there.
+    KnownHosts,
+    /// The first-boot configuration: it follows from the keys and `machine.toml`.
+    Ignition,
 }
 
 /// What becomes of a finding.

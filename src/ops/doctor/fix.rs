@@ -1,18 +1,23 @@
 //! What `--fix` does: only what can be done at any time, again, and half, by the functions that other commands use.
 
 use std::error::Error;
+use std::io::Read as _;
 use std::path::Path;
 
 use fs_err as fs;
 use machine_host::access;
+use machine_host::atomic::{self, Access};
+use machine_protocol::secret::Secret;
+use machine_provisioning::keys::{self, KeyPair};
 
 use super::finding::Told;
 use super::host::listed;
 use super::look::{self, SocketState};
-use super::{About, Finding, Mending, Premises, Remedy, shown};
+use super::{About, Finding, Lost, Mending, Premises, Remedy, shown};
 use crate::connection::machine as pair;
 use crate::machine::MachineName;
 use crate::ops::connection::scheme;
+use crate::ops::init;
 use crate::supervisor::client;
 
 /// Why something was not mended, in a line.
@@ -30,8 +35,12 @@ pub(super) async fn mend(finding: &mut Finding, premises: &Premises) {
         (Remedy::RemoveSockets, About::Machine(name)) => remove_sockets(premises, name).await,
         (Remedy::CompleteConnections, About::Machine(name)) => complete(premises, name),
         (Remedy::CorrectPort, About::Machine(name)) => correct_port(premises, name),
+        (Remedy::Remake(lost), About::Machine(name)) => remake(premises, name, *lost),
         (
-            Remedy::RemoveSockets | Remedy::CompleteConnections | Remedy::CorrectPort,
+            Remedy::RemoveSockets
+            | Remedy::CompleteConnections
+            | Remedy::CorrectPort
+            | Remedy::Remake(_),
             About::Host,
         ) => return,
     };
@@ -98,6 +107,53 @@ fn complete(premises: &Premises, name: &MachineName) -> Mended {
     );
     let completed = completed.map_err(|error| line(&error))?;
     Ok(format!("added {}", listed(&completed.added)))
+}
+
+/// Under the lock of the machine's files, and where nobody has put the file back. The secret of a machine that runs is
+/// what its guest was told at its start, so another one is for stopped machines only.
+fn remake(premises: &Premises, name: &MachineName, lost: Lost) -> Mended {
+    let guard = premises.store.edit(name).map_err(|error| line(&error))?;
+    let files = guard.files();
+    let (path, text, _stopped) = match lost {
+        Lost::Secret => {
+            let stopped = guard.keep_stopped().map_err(|error| line(&error))?;
+            let Some(stopped) = stopped.filter(|_| client::survivor(files).is_none()) else {
+                return Err("the machine was started meanwhile".to_owned());
+            };
+            let secret = Secret::generate().map_err(|error| line(&error))?;
+            (files.secret(), secret.to_hex() + "\n", Some(stopped))
+        }
+        Lost::KnownHosts => {
+            let text = init::known_hosts(name, &key(&files.ssh_host_key())?);
+            (files.known_hosts(), text, None)
+        }
+        Lost::Ignition => {
+            let config = premises.store.load(name).map_err(|error| line(&error))?;
+            let config = config.config;
+            let client_key = key(&files.ssh_client_key())?;
+            let host_key = key(&files.ssh_host_key())?;
+            let text = init::ignition(
+                &config.user,
+                config.uid,
+                &config.volumes,
+                &client_key,
+                &host_key,
+            );
+            (files.ignition(), text.map_err(|error| line(&error))?, None)
+        }
+    };
+    atomic::write_new(&path, text.as_bytes(), Access::Private)
+        .map_err(|error| error.to_string())?;
+    Ok(format!("{} was made anew", shown(&path)))
+}
+
+/// A key of the machine, with its public half.
+fn key(path: &Path) -> Result<KeyPair, String> {
+    let mut file = access::open_regular(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    let read = file.read_to_string(&mut text);
+    read.map_err(|error| error.to_string())?;
+    keys::from_private(&text).map_err(|error| format!("{}: {}", shown(path), line(&error)))
 }
 
 fn correct_port(premises: &Premises, name: &MachineName) -> Mended {

@@ -6,6 +6,7 @@ use machine_host::{access, facts, limits, program};
 
 use super::finding::Told;
 use super::{About, Finding, Premises, Remedy, bounded, shown, silent};
+use crate::agent::{self, AgentError};
 use crate::connection::Connections;
 use crate::connection::machine::{Scheme, orphans};
 use crate::hostconf::HostConf;
@@ -114,6 +115,8 @@ pub(super) async fn examine(premises: &Premises) -> (Vec<Finding>, Surroundings)
     }
     let programs = network_programs(&carried, &read.network.directories);
     let mut findings: Vec<Finding> = surveys.iter().flat_map(judge_survey).collect();
+    let agent = bounded(|| agent::load(facts::architecture()).map(|(path, _)| path)).await;
+    findings.extend(agent.as_ref().map(judge_agent));
     findings.extend(judge_open_files(&surveys, limits::most_open_files()));
     findings.extend(programs.iter().map(judge_program));
     findings.extend(judge_files(&read, user));
@@ -227,6 +230,19 @@ fn judge_accelerator(accelerator: Accelerator, remarks: &[String]) -> Finding {
         Finding::note(About::Host, "accelerator", what).because(remarks.join("; "))
     } else {
         Finding::ok(About::Host, "accelerator", what)
+    }
+}
+
+/// What is put into each guest.
+pub(super) fn judge_agent(agent: &Result<PathBuf, AgentError>) -> Finding {
+    match agent {
+        Ok(path) => {
+            let what = format!("The guest's agent is {}", shown(path));
+            Finding::ok(About::Host, "agent", what)
+        }
+        Err(error) => Finding::problem(About::Host, "agent", error.to_string())
+            .because(error.why())
+            .hint(error.hint()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::finding::Told;
 use super::host::{Surroundings, listed};
 use super::look::{DiskState, FileState, MachineFacts, SmallFile, SocketState};
-use super::{About, Finding, Remedy, shown};
+use super::{About, Finding, Lost, Remedy, shown};
 use crate::connection::machine::{Flaw, flaws};
 use crate::machine::{MachineConfig, Status};
 
@@ -150,11 +150,9 @@ impl Patient<'_> {
             match state {
                 FileState::Missing => {
                     if let Some(need) = need.why_there {
-                        findings.push(
-                            self.problem("missing-file", format!("{} is missing", shown(&path)))
-                                .because(need)
-                                .hint(self.anew()),
-                        );
+                        let what = format!("{} is missing", shown(&path));
+                        let finding = self.problem("missing-file", what).because(need);
+                        findings.push(self.lost(*small, finding));
                     }
                 }
                 // What is wrong with it is told by who reads it.
@@ -185,6 +183,55 @@ impl Patient<'_> {
             );
         }
         findings
+    }
+
+    /// What becomes of a lost file: it is made anew out of what is left, or there is a command that does as well.
+    fn lost(&self, small: SmallFile, finding: Finding) -> Finding {
+        let name = &self.facts.name;
+        let is_there = |wanted: SmallFile| {
+            let states = self.facts.small.iter();
+            let mut states = states.filter(|(small, _)| *small == wanted);
+            states.any(|(_, state)| matches!(state, FileState::There { .. }))
+        };
+        match small {
+            SmallFile::Secret if self.facts.status.is_stopped() => {
+                finding.mended_by(Remedy::Remake(Lost::Secret))
+            }
+            SmallFile::Secret => {
+                finding.hint(format!("machine stop {name}; machine doctor --fix {name}"))
+            }
+            SmallFile::KnownHosts if is_there(SmallFile::HostKey) => {
+                finding.mended_by(Remedy::Remake(Lost::KnownHosts))
+            }
+            SmallFile::Ignition
+                if is_there(SmallFile::HostKey)
+                    && is_there(SmallFile::ClientKey)
+                    && self.facts.config.is_ok() =>
+            {
+                finding.mended_by(Remedy::Remake(Lost::Ignition))
+            }
+            SmallFile::ClientKey => self.another_key(finding),
+            _ => finding.hint(self.anew()),
+        }
+    }
+
+    /// A key that the guest does not know yet gets there by the agent.
+    fn another_key(&self, finding: Finding) -> Finding {
+        let name = &self.facts.name;
+        let key = self.facts.files.ssh_client_key();
+        let key = key.display();
+        let users: Vec<&str> = match &self.facts.config {
+            Ok(config) => vec![config.user.as_str(), "root"],
+            Err(_) => vec!["root"],
+        };
+        let finding = finding.hint(format!(
+            "put it back, or make another: ssh-keygen -q -t ed25519 -N '' -f '{key}'"
+        ));
+        users.into_iter().fold(finding, |finding, user| {
+            finding.hint(format!(
+                "let the running machine know it: machine exec --user {user} {name} sh -c 'umask 077; mkdir -p ~/.ssh; cat >> ~/.ssh/authorized_keys' < '{key}.pub'"
+            ))
+        })
     }
 
     fn is_foreign(&self, state: &FileState) -> bool {

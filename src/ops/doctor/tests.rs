@@ -1,5 +1,7 @@
 //! Faults that are planted in real directories, and what follows from facts that cannot be planted.
 
+mod lost;
+
 use machine_host::local_socket;
 use machine_host::lock::FileLock;
 use machine_host::process::ProcessIdentity;
@@ -112,7 +114,7 @@ async fn whole_machines_that_are_stopped_are_well() {
 #[tokio::test]
 async fn each_planted_fault_is_named_and_hides_no_other() {
     type Plant = fn(&StoredMachine);
-    let cases: [(Plant, &[(&str, bool)]); 8] = [
+    let cases: [(Plant, &[(&str, bool)]); 11] = [
         (
             |machine| fs_err::write(machine.files.config(), "format = 1").unwrap(),
             &[("unreadable", false)],
@@ -130,6 +132,25 @@ async fn each_planted_fault_is_named_and_hides_no_other() {
         ),
         (
             |machine| fs_err::remove_file(machine.files.secret()).unwrap(),
+            &[("missing-file", true)],
+        ),
+        (
+            |machine| fs_err::remove_file(machine.files.ssh_client_key()).unwrap(),
+            &[("missing-file", false)],
+        ),
+        // Nothing is left to make it of.
+        (
+            |machine| {
+                fs_err::remove_file(machine.files.known_hosts()).unwrap();
+                fs_err::remove_file(machine.files.ssh_host_key()).unwrap();
+            },
+            &[("missing-file", false)],
+        ),
+        (
+            |machine| {
+                fs_err::remove_file(machine.files.ignition()).unwrap();
+                fs_err::remove_file(machine.files.ssh_host_key()).unwrap();
+            },
             &[("missing-file", false)],
         ),
         (
