@@ -77,6 +77,8 @@ struct Plan {
     adopted: bool,
     /// The boot task fails at this step.
     fails_at: Option<usize>,
+    /// The machine is to have sockets of the host.
+    sockets: bool,
     /// The gentlest rung that the VM obeys.
     obeys: Rung,
     /// The machine is up before anything happens.
@@ -143,6 +145,8 @@ impl World {
             clients: 0,
             plan,
         };
+        let (wanted, problem) = (world.plan.sockets, None);
+        world.give(Input::Sockets { wanted, problem });
         if world.plan.up {
             world.settle();
         }
@@ -304,7 +308,7 @@ impl World {
             self.report(Source::Vm, Input::Resumed);
         }
         self.give(Input::Network(None));
-        let (wanted, problem) = (false, None);
+        let (wanted, problem) = (self.plan.sockets, None);
         self.give(Input::Sockets { wanted, problem });
         let mut said = false;
         while !self.exited {
@@ -471,13 +475,15 @@ fn plan() -> impl Strategy<Value = Plan> {
         1 => Just(Rung::Kill),
     ];
     let fails_at = prop_oneof![9 => Just(None), 1 => (0..4_usize).prop_map(Some)];
-    let flags = [any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()];
-    (flags, any::<bool>(), fails_at, rung).prop_map(
-        |([rootful, rescue, adopted, up], force, fails_at, obeys)| Plan {
+    let flag = any::<bool>;
+    let flags = [flag(), flag(), flag(), flag(), flag(), flag()];
+    (flags, fails_at, rung).prop_map(
+        |([rootful, rescue, adopted, up, force, sockets], fails_at, obeys)| Plan {
             rootful,
             rescue,
             adopted,
             fails_at,
+            sockets,
             obeys,
             up,
             force,
