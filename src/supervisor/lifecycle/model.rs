@@ -133,7 +133,7 @@ impl World {
         }
         let mut world = Self {
             life: Lifecycle::new(plan.rootful, plan.rescue),
-            laws: Laws::new(plan.rootful, plan.adopted),
+            laws: Laws::new(plan.rootful, plan.adopted, plan.rescue),
             boot,
             reports: Default::default(),
             alive: false,

@@ -10,6 +10,7 @@ use machine_host::process::ProcessIdentity;
 use serde_json::Value;
 
 use super::table::{Actor, Case, Dice, Phase};
+use super::tell;
 use crate::support::api;
 use crate::support::command::{Running, eventually, run};
 use crate::support::home::{BOOT, Home, SOON};
@@ -20,8 +21,6 @@ use crate::tour::{exchange, free_port};
 const NAME: &str = "m";
 /// After this long, `list` tells the truth.
 const TRUTH: Duration = Duration::from_secs(1);
-/// A machine that lost a process and not its VM is whole again; an emulated guest takes its time for it.
-const WHOLE: Duration = Duration::from_mins(1);
 
 /// The machine.
 pub(super) struct Bed {
@@ -324,9 +323,16 @@ impl Bed {
         }
         let socket = self.socket();
         let degraded = self.lost.contains(&Actor::Share);
-        eventually("the machine is whole", WHOLE, || {
-            let expected = if degraded { "degraded" } else { "healthy" };
-            (self.inspected("{{.Health}}") == expected && api::answers(&socket)).then_some(())
+        let expected = if degraded { "degraded:" } else { "healthy:" };
+        let mut told = String::new();
+        // An emulated guest on a busy host takes its time to start what was killed in it.
+        eventually("the machine is whole", BOOT, || {
+            let health = self.inspected("{{.Health}}: {{.Reason}}");
+            if health != told {
+                tell(&health);
+                told = health;
+            }
+            (told.starts_with(expected) && api::answers(&socket)).then_some(())
         });
         if let (Some(before), false) = (before, case.kills(Actor::Vm)) {
             assert_eq!(self.keeper(), before, "the VM has lost its container");

@@ -7,13 +7,13 @@ mod bed;
 mod sleep;
 mod table;
 
+use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 
 use libtest_mimic::Trial;
 
 use crate::support::{for_full, said, trial};
 use bed::Bed;
-use table::Case;
 
 /// On machines of their own.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -65,8 +65,8 @@ fn all() {
     );
 }
 
-/// Which row it is, before it fails or hangs.
+/// What is going on, before it fails or hangs.
 #[expect(clippy::print_stderr, reason = "the report of a long test")]
-fn tell(case: &Case) {
-    eprintln!("deaths: {case}");
+fn tell(what: &dyn Display) {
+    eprintln!("deaths: {what}");
 }

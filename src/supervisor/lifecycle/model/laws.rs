@@ -30,6 +30,8 @@ pub(super) struct Laws {
     // What the state machine was told.
     rootful: bool,
     adopted: bool,
+    /// A guest that fails is to be kept.
+    rescue: bool,
     vm: bool,
     boot_is_over: bool,
     /// The VM's end was told before its begin was.
@@ -67,10 +69,11 @@ fn index(engine: Engine) -> usize {
 }
 
 impl Laws {
-    pub(super) fn new(rootful: bool, adopted: bool) -> Self {
+    pub(super) fn new(rootful: bool, adopted: bool, rescue: bool) -> Self {
         Self {
             rootful,
             adopted,
+            rescue,
             vm: false,
             boot_is_over: false,
             gone_early: false,
@@ -252,6 +255,7 @@ impl Laws {
                 self.was_ready = true;
                 let sockets = self.said.sockets || !self.sockets_wanted;
                 self.rescued = !(self.promises_are_kept() && sockets);
+                assert!(!self.rescued || self.rescue, "it is not ready");
             }
             Event::Degraded { .. } => {
                 assert!(self.api);
