@@ -40,9 +40,10 @@ full: check build ## all end-to-end tests, also the long ones, and cross with ev
 	python3 packaging/cross/check.py --full
 	packaging/tools/build-agent.sh $(PROFILE) aarch64
 
-torture: ## property tests with many cases, and fuzzing where cargo-fuzz is installed
+torture: build ## property tests with many cases, fuzzing, and each process of a machine killed in each phase
 	PROPTEST_CASES=20000 cargo test --locked --workspace --exclude machine-images -- laws model prop
 	tests/fuzz/run
+	tests/run-e2e --ignored deaths::
 
 bench: ## the figures, of a release build
 	$(MAKE) build PROFILE=release

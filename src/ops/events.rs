@@ -184,7 +184,11 @@ impl Machine {
         files: &MachineFiles,
     ) -> Result<Self, EventsError> {
         let incomplete = match fs_err::read(files.old_events()) {
-            Ok(old) => old,
+            // A line that was torn is not the begin of one in the next log.
+            Ok(mut old) => {
+                old.push(b'\n');
+                old
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => {
                 return Err(EventsError::Read {
@@ -269,7 +273,7 @@ mod tests {
     async fn all_that_happened_in_the_order_of_time() {
         let bench = Bench::new();
         let (one, two) = (bench.make("one").files, bench.make("two").files);
-        append(&one.old_events(), &line(1, "a"));
+        append(&one.old_events(), &(line(1, "a") + "torn"));
         append(&one.events(), &(line(3, "c") + "torn {\n" + &line(5, "e")));
         append(
             &two.events(),

@@ -113,11 +113,11 @@ pub async fn list(machine: &StoredMachine) -> Result<Vec<ListedPort>, PortError>
 
 /// Adds a port; a running machine has it when this returns.
 pub async fn add(store: &Store, name: &MachineName, port: Forward) -> Result<(), PortError> {
-    let (old, files) = change(store, name, |ports| {
+    let machine = change(store, name, |ports| {
         ports.push(port);
         ports::check(ports).map_err(PortError::from)
     })?;
-    let missing = match client::connect(&files.files.control_socket()).await {
+    let missing = match client::connect(&machine.files.control_socket()).await {
         Ok(Some(mut connection)) => connection.reload().await,
         Ok(None) => return Ok(()),
         Err(error) => Err(error),
@@ -141,13 +141,13 @@ pub async fn add(store: &Store, name: &MachineName, port: Forward) -> Result<(),
             source,
         },
     };
-    take_back(store, name, old).await;
+    take_back(store, name, port).await;
     Err(failed)
 }
 
 /// Removes a configured port; a running machine closes it. Where it leads does not count.
 pub async fn remove(store: &Store, name: &MachineName, port: Forward) -> Result<(), PortError> {
-    let (_, machine) = change(store, name, |ports| {
+    let machine = change(store, name, |ports| {
         let before = ports.len();
         ports.retain(|there| !there.is_at(&port));
         if ports.len() == before {
@@ -169,30 +169,27 @@ pub async fn remove(store: &Store, name: &MachineName, port: Forward) -> Result<
     })
 }
 
-/// Changes the list in `machine.toml`; the list of before, and the machine of now.
+/// Changes the list in `machine.toml`; the machine of now.
 fn change(
     store: &Store,
     name: &MachineName,
     change: impl FnOnce(&mut Vec<Forward>) -> Result<(), PortError>,
-) -> Result<(Vec<Forward>, StoredMachine), PortError> {
+) -> Result<StoredMachine, PortError> {
     let guard = store.edit(name)?;
-    let mut old = Vec::new();
-    let config = guard.update::<PortError>(|config| {
-        old.clone_from(&config.ports);
-        change(&mut config.ports)
-    })?;
+    let config = guard.update::<PortError>(|config| change(&mut config.ports))?;
     let files = guard.files().clone();
-    Ok((old, StoredMachine { config, files }))
+    Ok(StoredMachine { config, files })
 }
 
-/// A running machine that did not take a change has the list of before, in its file and in force.
-async fn take_back(store: &Store, name: &MachineName, old: Vec<Forward>) {
+/// A running machine that did not take a port has it no more, in its file and in force. What others have added meanwhile
+/// stays.
+async fn take_back(store: &Store, name: &MachineName, port: Forward) {
     let changed = change(store, name, |ports| {
-        *ports = old;
+        ports.retain(|there| !there.is_at(&port));
         Ok(())
     });
     match changed {
-        Ok((_, machine)) => {
+        Ok(machine) => {
             let connection = client::connect(&machine.files.control_socket()).await;
             if let Ok(Some(mut connection)) = connection
                 && let Err(error) = connection.reload().await
@@ -211,6 +208,18 @@ mod tests {
 
     fn port(text: &str) -> Forward {
         text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_back_takes_no_other_with_it() {
+        let bench = Bench::new();
+        let name = bench.make("vm").config.name;
+        for text in ["8080:80", "9090:90"] {
+            add(&bench.store, &name, port(text)).await.unwrap();
+        }
+        take_back(&bench.store, &name, port("8080:80")).await;
+        let ports = bench.store.load(&name).unwrap().config.ports;
+        assert_eq!(ports, [port("9090:90")]);
     }
 
     #[tokio::test]

@@ -385,7 +385,7 @@ async fn switch_running(
         match reload(files).await {
             Ok(missing) => missing_sockets = missing,
             Err(source) => {
-                take_back(store, connections, &old).await;
+                take_back(store, connections, &old, &config).await;
                 let name = name.clone();
                 return Err(SetError::Reload { name, source });
             }
@@ -414,18 +414,30 @@ async fn reload(files: &MachineFiles) -> Result<Vec<MissingSocket>, ClientError>
     }
 }
 
-/// Gives a machine that did not take a change its old settings back.
-async fn take_back(store: &Store, connections: &ConnectionsFile, old: &MachineConfig) {
+/// Gives a machine that did not take a change from `old` to `new` its old settings back, save those that somebody else has
+/// changed meanwhile.
+async fn take_back(
+    store: &Store,
+    connections: &ConnectionsFile,
+    old: &MachineConfig,
+    new: &MachineConfig,
+) {
     let taken_back = async {
         let guard = edit(store, &old.name).await?;
         let now = store.load(&old.name)?.config;
-        let then = MachineConfig {
-            rootful: old.rootful,
-            forward_listeners: old.forward_listeners,
-            volumes: old.volumes.clone(),
-            forward_sockets: old.forward_sockets.clone(),
-            ..now.clone()
-        };
+        let mut then = now.clone();
+        if now.rootful == new.rootful {
+            then.rootful = old.rootful;
+        }
+        if now.forward_listeners == new.forward_listeners {
+            then.forward_listeners = old.forward_listeners;
+        }
+        if now.volumes == new.volumes {
+            then.volumes.clone_from(&old.volumes);
+        }
+        if now.forward_sockets == new.forward_sockets {
+            then.forward_sockets.clone_from(&old.forward_sockets);
+        }
         write(&guard, connections, &now, then).await
     };
     if let Err(error) = taken_back.await {

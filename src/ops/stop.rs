@@ -32,6 +32,12 @@ pub enum StopError {
         #[source]
         source: Box<StartError>,
     },
+    /// One supervisor after the other ended before the VM did.
+    #[error("\"{name}\" runs: its supervisors ended before they had stopped it")]
+    Abandoned {
+        /// The machine.
+        name: MachineName,
+    },
     /// The whole ladder was climbed and the VM is still there.
     #[error("\"{name}\" did not stop in {seconds} s")]
     TooSlow {
@@ -54,16 +60,39 @@ impl StopError {
                 "The VM is process {pid}; see why it cannot be killed"
             )],
             Self::TakeOver { source, .. } => source.hints(),
+            Self::Abandoned { name } => vec![format!(
+                "See what ended them in its `supervisor.log`, then stop it again: machine stop {name}"
+            )],
             _ => Vec::new(),
         }
     }
 }
+
+/// So many supervisors may be killed under our eyes.
+const ATTEMPTS: usize = 3;
 
 /// Stops a machine and waits until it has stopped; one that is stopped already is fine. `force` skips the steps that
 /// need the guest's help.
 ///
 /// The files are enough, so that a machine with a damaged `machine.toml` can be stopped as well.
 pub async fn stop(
+    store: &Store,
+    name: &MachineName,
+    files: &MachineFiles,
+    force: bool,
+) -> Result<(), StopError> {
+    for _ in 0..ATTEMPTS {
+        Box::pin(ask(store, name, files, force)).await?;
+        // A supervisor that is killed on the way leaves the VM to the next one.
+        if client::survivor(files).is_none() {
+            return Ok(());
+        }
+    }
+    Err(StopError::Abandoned { name: name.clone() })
+}
+
+/// Has the supervisor stop the machine, and waits until it has ended.
+async fn ask(
     store: &Store,
     name: &MachineName,
     files: &MachineFiles,
@@ -102,7 +131,7 @@ pub async fn stop(
     let stopped = async {
         loop {
             match connection.next().await {
-                // Closed without the last word: it is gone all the same.
+                // Closed without the last word: the supervisor is gone.
                 Ok(Some(Reply::Stopped) | None) => return Ok(()),
                 Ok(Some(_)) => {}
                 Err(error) => return Err(error),

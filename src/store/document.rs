@@ -112,10 +112,18 @@ pub(super) fn amend(
     Ok(document.to_string())
 }
 
-fn merge(into: &mut toml_edit::Table, from: &toml_edit::Table) {
-    for (key, item) in from {
+/// A table may also be written in one line, which is no table to its parser.
+fn merge(into: &mut dyn toml_edit::TableLike, from: &dyn toml_edit::TableLike) {
+    for (key, item) in from.iter() {
+        if let (Some(old), Some(new)) = (
+            into.get_mut(key)
+                .and_then(toml_edit::Item::as_table_like_mut),
+            item.as_table_like(),
+        ) {
+            merge(old, new);
+            continue;
+        }
         match (into.get_mut(key), item) {
-            (Some(toml_edit::Item::Table(old)), toml_edit::Item::Table(new)) => merge(old, new),
             (Some(toml_edit::Item::Value(old)), toml_edit::Item::Value(new)) => {
                 let decor = old.decor().clone();
                 *old = new.clone();
@@ -234,6 +242,20 @@ mod tests {
         ] {
             assert!(new.contains(kept), "{kept}: {new}");
         }
+    }
+
+    /// A table in one line is one too.
+    #[test]
+    fn unknown_keys_of_a_table_in_one_line_stay() {
+        let old = golden("machine-1.5.toml");
+        let (top, table) = old.split_once("[resources]\n").unwrap();
+        let keys: Vec<&str> = table.lines().collect();
+        let old = format!("{top}resources = {{ {}, mine = 7 }}\n", keys.join(", "));
+        let mut wanted = read(&old).unwrap();
+        wanted.resources.cpus = 4;
+        let new = amend(&name("dev"), Path::new(PATH), old.as_bytes(), &wanted).unwrap();
+        assert_eq!(read(&new).unwrap(), wanted);
+        assert!(new.contains("mine = 7"), "{new}");
     }
 
     /// A list goes as a whole, in both of its forms, and what a person wrote beside it stays.

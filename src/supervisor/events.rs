@@ -3,7 +3,7 @@
 //! The same lines go to three readers: the log file, the `start` command that waits on the supervisor's standard
 //! output, and every client that follows the control socket.
 
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -275,8 +275,13 @@ impl EventLog {
         set_aside_overgrown(path);
         let file = fs_err::OpenOptions::new()
             .create(true)
+            .read(true)
             .append(true)
             .open(path);
+        let file = file.and_then(|mut file| {
+            end_line(&mut file)?;
+            Ok(file)
+        });
         Self {
             path: path.to_owned(),
             file: file
@@ -299,6 +304,20 @@ impl EventLog {
         }
         stamped
     }
+}
+
+/// Ends a line that a full disk or a crash has torn, so that it takes no event with it.
+fn end_line(file: &mut fs_err::File) -> std::io::Result<()> {
+    if file.metadata()?.len() == 0 {
+        return Ok(());
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+    }
+    Ok(())
 }
 
 /// One event as its line, with the newline.
@@ -368,6 +387,21 @@ mod tests {
     fn a_code_is_one_word() {
         assert_eq!(Code::VmDied.word(), "vm-died");
         assert_eq!(Code::Other.word(), "other");
+    }
+
+    #[test]
+    fn a_torn_line_takes_no_event_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        fs_err::write(&path, "{\"time\":").unwrap();
+        EventLog::open(&path).write(Event::Ready);
+        EventLog::open(&path).write(Event::Stopped);
+        let text = fs_err::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (3, "{\"time\":"));
+        for (line, event) in [(lines[1], Event::Ready), (lines[2], Event::Stopped)] {
+            assert_eq!(serde_json::from_str::<Stamped>(line).unwrap().event, event);
+        }
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub enum Input {
         reason: String,
         /// True when the guest powered off in order.
         orderly: bool,
+        /// What the guest said of it, if that is the cause of a start that fails.
+        cause: Option<Failure>,
     },
     /// A client wants the machine stopped.
     Stop {
@@ -143,6 +145,8 @@ pub enum Action {
     Announce(Event),
     /// Climb this rung and watch its time.
     Climb(Rung),
+    /// Ask the agent once more to power the guest off; the time of the rung goes on.
+    AskAgain,
     /// Open the API socket.
     OpenApi,
     /// Close the API socket and remove it.
@@ -228,7 +232,19 @@ pub struct Lifecycle {
     resets: u32,
     agent_ends: u32,
     waiting: Vec<RequestId>,
+    /// A client does not want to wait for the guest's help.
+    forced: bool,
     failure: Option<Failure>,
+    /// The end of a VM that was told before its begin was.
+    early_exit: Option<VmExit>,
+}
+
+/// How a VM process ended.
+#[derive(Debug)]
+struct VmExit {
+    reason: String,
+    orderly: bool,
+    cause: Option<Failure>,
 }
 
 impl Lifecycle {
@@ -253,7 +269,9 @@ impl Lifecycle {
             resets: 0,
             agent_ends: 0,
             waiting: Vec::new(),
+            forced: false,
             failure: None,
+            early_exit: None,
         }
     }
 
@@ -288,10 +306,13 @@ impl Lifecycle {
                 self.vm = true;
                 self.adopted = adopted;
                 actions.push(Action::Announce(Event::Launched { pid }));
-                match self.state {
-                    // A stop came while the VM was being made.
-                    State::Stopping(rung) => self.climb(rung.max(Rung::Quit), &mut actions),
-                    _ => self.enter(Phase::Link, &mut actions),
+                if let Some(exit) = self.early_exit.take() {
+                    self.vm_gone(exit, &mut actions);
+                } else if let State::Stopping(_) = self.state {
+                    // A stop came while the VM was being made, or found.
+                    self.climb(self.first_rung(false), &mut actions);
+                } else {
+                    self.enter(Phase::Link, &mut actions);
                 }
             }
             Input::BootFailed(failure) => {
@@ -306,6 +327,10 @@ impl Lifecycle {
                 // Over another carrier the link goes on where it was.
                 if self.is_starting() && !was_up {
                     self.enter(Phase::Engine, &mut actions);
+                }
+                // The agent of before may not have heard of it.
+                if matches!(self.state, State::Stopping(rung) if rung < Rung::Quit) {
+                    actions.push(Action::AskAgain);
                 }
             }
             Input::LinkDown { reason } => self.link_lost(reason, &mut actions),
@@ -356,7 +381,23 @@ impl Lifecycle {
                 self.lost_shares.push(reason);
                 self.refresh_health(&mut actions);
             }
-            Input::VmExited { reason, orderly } => self.vm_gone(&reason, orderly, &mut actions),
+            Input::VmExited {
+                reason,
+                orderly,
+                cause,
+            } => {
+                let exit = VmExit {
+                    reason,
+                    orderly,
+                    cause,
+                };
+                if self.vm {
+                    self.vm_gone(exit, &mut actions);
+                } else {
+                    // What the boot task has in hand comes with its last report, and it knows best what failed.
+                    self.early_exit = Some(exit);
+                }
+            }
             Input::Stop { id, force } => {
                 self.waiting.push(id);
                 self.stop(force, &mut actions);
@@ -411,6 +452,9 @@ impl Lifecycle {
                 reason,
                 detail,
             } => {
+                let state = self.guest.engine(engine);
+                state.answers = false;
+                state.problem = Some(reason.clone());
                 if self.is_starting() {
                     let cause = format!(
                         "The {} engine does not answer: {reason}",
@@ -420,9 +464,6 @@ impl Lifecycle {
                     failure.detail.extend(detail);
                     return self.fail(failure, actions);
                 }
-                let state = self.guest.engine(engine);
-                state.answers = false;
-                state.problem = Some(reason);
             }
             AgentEvent::BootFinished {
                 state,
@@ -500,56 +541,66 @@ impl Lifecycle {
         }
     }
 
-    fn vm_gone(&mut self, reason: &str, orderly: bool, actions: &mut Vec<Action>) {
+    fn vm_gone(&mut self, exit: VmExit, actions: &mut Vec<Action>) {
         self.vm = false;
+        let died = |reason| Failure::new(reason).coded(Code::VmDied);
         match self.state {
             State::Starting(_) => {
-                self.failure = Some(if orderly {
-                    not_ready(Code::PoweredOff)
-                        .because("The guest powered itself off while starting")
-                } else {
-                    Failure::new(reason).coded(Code::VmDied)
+                self.failure = Some(match exit.cause {
+                    Some(cause) => self.with_problems(cause),
+                    None if exit.orderly => not_ready(Code::PoweredOff)
+                        .because("The guest powered itself off while starting"),
+                    None => died(exit.reason),
                 });
             }
-            State::Running(_) if !orderly => {
-                self.failure = Some(Failure::new(reason).coded(Code::VmDied));
-            }
+            State::Running(_) if !exit.orderly => self.failure = Some(died(exit.reason)),
             _ => {}
         }
         self.end(actions);
     }
 
     fn stop(&mut self, force: bool, actions: &mut Vec<Action>) {
+        self.forced |= force;
         match self.state {
             State::Stopping(rung) => {
                 if force && rung < Rung::Quit {
                     self.climb(Rung::Quit, actions);
                 }
             }
-            _ => self.descend(force, actions),
+            _ => self.descend(actions),
         }
     }
 
-    /// Begins to end the VM; `force` skips the rungs that need the guest's help.
-    fn descend(&mut self, force: bool, actions: &mut Vec<Action>) {
+    /// The gentlest rung that suits the machine, which is running or on its way up.
+    fn first_rung(&self, running: bool) -> Rung {
+        let fails = self.failure.is_some();
+        // A guest that stands still hears nothing. That of a failed start has nothing to lose, one that outlived its
+        // supervisor may have.
+        if self.forced || self.paused.is_some() || (fails && !self.adopted) {
+            Rung::Quit
+        } else if self.link || (self.adopted && !fails && !running) {
+            // The agent of a guest that was taken over is about to dial, and is then asked again.
+            Rung::Agent
+        } else if running || self.adopted {
+            Rung::PowerButton
+        } else {
+            // A guest that is still booting without an agent ignores the button.
+            Rung::Quit
+        }
+    }
+
+    /// Begins to end the VM.
+    fn descend(&mut self, actions: &mut Vec<Action>) {
         let running = matches!(self.state, State::Running(_));
         actions.push(Action::Announce(Event::Stopping));
         if running {
             actions.push(Action::CloseApi);
         }
-        // A guest that stands still hears nothing.
-        let force = force || self.paused.is_some();
-        let rung = match (force, self.link, running) {
-            (false, true, _) => Rung::Agent,
-            (false, false, true) => Rung::PowerButton,
-            (false, false, false) if self.adopted => Rung::PowerButton,
-            // A guest that is still booting without an agent ignores the button.
-            _ => Rung::Quit,
-        };
+        let rung = self.first_rung(running);
         if self.vm {
             self.climb(rung, actions);
         } else {
-            // The boot task ends with `Launched` or `BootFailed`, which goes on from here.
+            // The boot task ends with `Launched` or `BootFailed`, which goes on from here and chooses the rung anew.
             self.state = State::Stopping(rung);
         }
     }
@@ -569,9 +620,7 @@ impl Lifecycle {
     }
 
     fn fail(&mut self, failure: Failure, actions: &mut Vec<Action>) {
-        let paused = self.paused.as_deref().into_iter();
-        let problems: Vec<String> = paused.chain(self.problems()).map(str::to_owned).collect();
-        let failure = problems.into_iter().fold(failure, Failure::because);
+        let failure = self.with_problems(failure);
         if self.rescue && self.link {
             let cause = failure.detail.first().unwrap_or(&failure.message).clone();
             self.rescued = Some(format!("kept for rescue: {cause}"));
@@ -582,8 +631,12 @@ impl Lifecycle {
             return;
         }
         self.failure = Some(failure);
-        // The guest of a failed start has nothing to lose, one that outlived its supervisor may have.
-        self.descend(!self.adopted, actions);
+        self.descend(actions);
+    }
+
+    fn with_problems(&self, failure: Failure) -> Failure {
+        let paused = self.paused.as_deref().into_iter();
+        paused.chain(self.problems()).fold(failure, Failure::because)
     }
 
     fn end(&mut self, actions: &mut Vec<Action>) {
@@ -668,6 +721,8 @@ fn engine_name(engine: Engine) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 #[path = "lifecycle_tests.rs"]
 mod tests;

@@ -40,6 +40,7 @@ fn exited(orderly: bool) -> Input {
     Input::VmExited {
         reason: "qemu exited unexpectedly with exit code 1, stderr: x".into(),
         orderly,
+        cause: None,
     }
 }
 
@@ -245,6 +246,104 @@ fn a_guest_that_outlived_its_supervisor_is_not_cut_off() {
     assert_eq!(actions.last(), Some(&Action::Climb(Rung::PowerButton)));
     let failure = failure(&life.handle(exited(true))).clone();
     assert_eq!(failure.code, Code::AgentRefused);
+}
+
+/// Its agent is about to dial, and then hears of it.
+#[test]
+fn a_stop_while_a_guest_is_taken_over_is_no_power_cut() {
+    let adopted = || Input::Launched {
+        pid: 1,
+        adopted: true,
+    };
+    for stop in [
+        Input::Terminated,
+        Input::Stop {
+            id: 1,
+            force: false,
+        },
+    ] {
+        let mut life = Lifecycle::new(false, false);
+        life.handle(stop);
+        let actions = life.handle(adopted());
+        assert_eq!(actions.last(), Some(&Action::Climb(Rung::Agent)));
+        assert_eq!(life.handle(link_up()).last(), Some(&Action::AskAgain));
+    }
+    // A stop by force is one.
+    for force in [[false, true], [true, false]] {
+        let mut life = Lifecycle::new(false, false);
+        for force in force {
+            life.handle(Input::Stop { id: 1, force });
+        }
+        let actions = life.handle(adopted());
+        assert_eq!(actions.last(), Some(&Action::Climb(Rung::Quit)));
+        assert_eq!(life.handle(link_up()).len(), 1, "nobody is asked any more");
+    }
+}
+
+#[test]
+fn an_agent_that_comes_back_is_asked_again_to_power_off() {
+    let mut life = running();
+    life.handle(Input::Stop {
+        id: 1,
+        force: false,
+    });
+    life.handle(Input::LinkDown { reason: "x".into() });
+    assert_eq!(life.handle(link_up()).last(), Some(&Action::AskAgain));
+    assert_eq!(life.state(), &State::Stopping(Rung::Agent));
+}
+
+#[test]
+fn a_vm_whose_end_is_told_first_ends_when_its_begin_is() {
+    let mut life = Lifecycle::new(false, false);
+    assert_eq!(life.handle(exited(false)), []);
+    assert!(life.is_starting());
+    let actions = life.handle(launched());
+    assert_eq!(failure(&actions).code, Code::VmDied);
+    assert_eq!(actions.last(), Some(&Action::Exit));
+    // The boot task knows better what failed.
+    let mut life = Lifecycle::new(false, false);
+    life.handle(exited(false));
+    let cause = Failure::new("x").coded(Code::Provider);
+    let actions = life.handle(Input::BootFailed(cause));
+    assert_eq!(failure(&actions).code, Code::Provider);
+}
+
+#[test]
+fn what_the_guest_said_is_why_its_start_failed_and_rescue_keeps_no_dead_guest() {
+    let mut life = Lifecycle::new(false, true);
+    life.handle(launched());
+    life.handle(link_up());
+    let cause = Failure::new("x").coded(Code::Ignition);
+    let actions = life.handle(Input::VmExited {
+        reason: "y".into(),
+        orderly: true,
+        cause: Some(cause),
+    });
+    assert_eq!(failure(&actions).code, Code::Ignition);
+    assert!(!actions.contains(&Action::Announce(Event::Ready)));
+}
+
+#[test]
+fn an_engine_that_failed_is_not_ready_because_it_was() {
+    let mut life = Lifecycle::new(false, true);
+    for input in [
+        launched(),
+        link_up(),
+        ready(Engine::Rootless),
+        Input::Agent(AgentEvent::EngineFailed {
+            engine: Engine::Rootless,
+            reason: "gone".into(),
+            detail: vec![],
+        }),
+        listening(Engine::Rootful),
+        health(Part::Ssh, None),
+    ] {
+        life.handle(input);
+    }
+    let State::Running(Some(reason)) = life.state() else {
+        panic!("{:?}", life.state());
+    };
+    assert!(reason.starts_with("kept for rescue: "), "{reason}");
 }
 
 #[test]
@@ -455,17 +554,20 @@ proptest! {
     fn laws_hold_for_every_sequence(inputs in proptest::collection::vec(any_input(), 0..60), rootful: bool, rescue: bool) {
         let mut life = Lifecycle::new(rootful, rescue);
         let (mut asked, mut answered) = (Vec::new(), Vec::new());
-        let (mut open, mut exits, mut rung) = (false, 0, None);
+        let (mut open, mut exits, mut rung, mut has_vm) = (false, 0, None, false);
         // Whatever happened: the VM is launched or not, and in the end it is gone.
         let end = [launched(), exited(true)];
         for input in inputs.into_iter().chain(end) {
             if let Input::Stop { id, .. } = &input { asked.push(*id); }
+            // There is one VM in a life.
+            if matches!(input, Input::Launched { .. }) && std::mem::replace(&mut has_vm, true) { continue; }
             for action in life.handle(input) {
                 match action {
                     Action::OpenApi => { prop_assert!(!open); open = true; }
                     Action::CloseApi => { prop_assert!(open); open = false; }
                     Action::Climb(next) => { prop_assert!(rung <= Some(next), "the ladder only climbs"); rung = Some(next); }
                     Action::Answer(id) => answered.push(id),
+                    Action::AskAgain => prop_assert!(rung < Some(Rung::Quit)),
                     Action::Exit => exits += 1,
                     Action::Announce(_) => prop_assert_eq!(exits, 0, "nothing is announced after the end"),
                 }

@@ -199,12 +199,6 @@ impl Owner {
     }
 
     async fn handle(&mut self, input: Input) {
-        if matches!(input, Input::VmExited { .. }) {
-            // What the first boot's journal says is the cause of this exit; nothing more can come.
-            if let Some(failure) = self.first_boot_failure() {
-                self.carry_out(Input::GuestFailed(failure)).await;
-            }
-        }
         self.carry_out(input).await;
         self.audience.publish(self.life.state());
     }
@@ -217,6 +211,7 @@ impl Owner {
                     self.audience.announce(event);
                 }
                 Action::Climb(rung) => self.climb(rung).await,
+                Action::AskAgain => self.ask_to_power_off(),
                 Action::OpenApi => self.open_api().await,
                 Action::CloseApi => {
                     if let Some(link) = &self.link {
@@ -456,6 +451,8 @@ impl Owner {
             VmEvent::Exited(exit) => Some(Input::VmExited {
                 orderly: exit.is_orderly(),
                 reason: unexpected_exit(self.config.provider, &exit),
+                // What the first boot's journal says; nothing more can come.
+                cause: self.first_boot_failure(),
             }),
         }
     }
@@ -514,6 +511,13 @@ impl Owner {
         }
     }
 
+    /// Without a link nobody hears it, and it is said again when there is one.
+    fn ask_to_power_off(&self) {
+        if let Some(link) = &self.link {
+            link.tell(AgentRequest::PowerOff);
+        }
+    }
+
     async fn climb(&mut self, rung: Rung) {
         let Some(vm) = &self.vm else { return };
         let deadline: &Deadline = match rung {
@@ -526,11 +530,7 @@ impl Owner {
         tracing::info!(?rung, limit = ?deadline.limit, "Stopping");
         self.rung = Some(Instant::now() + deadline.limit);
         match rung {
-            Rung::Agent => {
-                if let Some(link) = &self.link {
-                    link.tell(AgentRequest::PowerOff);
-                }
-            }
+            Rung::Agent => self.ask_to_power_off(),
             Rung::PowerButton => report_failure("power button", vm.power_down().await),
             Rung::Quit => report_failure("quit", vm.quit().await),
             Rung::Kill => report_failure("kill", vm.kill().await),

@@ -1,6 +1,6 @@
-//! The guest's clock follows the host's, whatever happens to it.
+//! The guest's clock follows the host's, whatever happens to it. What a sleep of the host does is in
+//! [`deaths`](crate::deaths).
 
-use std::process::{Child, Command};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use libtest_mimic::Trial;
@@ -12,19 +12,13 @@ use crate::support::shared::{self, NAME};
 use crate::support::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        trial("clock::a_stepped_clock_is_set_back", stepped),
-        trial(
-            "clock::a_process_that_stood_still_is_right_again",
-            stood_still,
-        ),
-    ]
+    vec![trial("clock::a_stepped_clock_is_set_back", stepped)]
 }
 
 /// A look at the guest's clock costs a program, which an emulated guest takes a while to run.
-const TOLERANCE: f64 = 2.0;
+pub(crate) const TOLERANCE: f64 = 2.0;
 /// The guest's clock is looked at every ten seconds.
-const SET: Duration = Duration::from_secs(40);
+pub(crate) const SET: Duration = Duration::from_secs(40);
 
 fn in_guest(home: &Home, command: &str) -> String {
     let words = ["exec", "--user", "root", NAME, "sh", "-c", command];
@@ -32,7 +26,7 @@ fn in_guest(home: &Home, command: &str) -> String {
 }
 
 /// How far the guest's clock is from the host's, in seconds, as far as can be told from outside.
-fn distance(home: &Home) -> f64 {
+pub(crate) fn distance(home: &Home) -> f64 {
     let now = || {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         since.expect("it is later than 1970").as_secs_f64()
@@ -74,31 +68,5 @@ fn stepped() {
         let year = 365 * 86_400_000;
         assert!(steps.iter().any(|by| *by < -year), "{steps:?}");
         assert!(steps.iter().any(|by| *by > year), "{steps:?}");
-    });
-}
-
-/// As the sleep of a host that stops the process and not the clock.
-fn stood_still() {
-    shared::with(|home, _| {
-        let record = home.machine_dir(NAME).join("vm.json");
-        let record: Value =
-            serde_json::from_slice(&fs_err::read(record).expect("a VM runs")).expect("it is JSON");
-        let pid = record["process"]["pid"]
-            .as_u64()
-            .expect("a number")
-            .to_string();
-        let signal = |name: &str| {
-            let sent = Command::new("kill").args([name, &pid]).status();
-            assert!(sent.expect("there is a `kill`").success());
-        };
-        signal("-STOP");
-        let mut nap: Child = Command::new("sleep")
-            .arg("12")
-            .spawn()
-            .expect("it is there");
-        nap.wait().expect("it ends");
-        signal("-CONT");
-        is_right(home);
-        assert_eq!(home.state(NAME), "running");
     });
 }

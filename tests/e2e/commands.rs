@@ -9,8 +9,10 @@ use libtest_mimic::Trial;
 use crate::support::command::{begin, run};
 use crate::support::follow::follow;
 use crate::support::home::{BOOT, Home, SOON};
+use crate::support::leftovers::leftovers;
 use crate::support::shared::{self, IMAGE, NAME, podman};
 use crate::support::{api, for_full, trial};
+use crate::tour::free_port;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -312,30 +314,65 @@ fn no_terminal() {
     });
 }
 
+/// Those that read, and twenty of each that changes something of its own.
 fn two_hundred() {
+    const EACH: usize = 20;
     shared::with(|home, socket| {
         let before = home.processes().len();
-        let kinds: [&[&str]; 4] = [
-            &["list", "--format", "json"],
-            &["inspect", NAME],
-            &["info", "--format", "json"],
-            &["set", "--rootful=false", NAME],
-        ];
-        let begun: Vec<_> = (0..200)
-            .map(|number| begin(&mut home.command(kinds[number % kinds.len()]), b""))
+        let ports: Vec<String> = (0..EACH)
+            .map(|_| format!("127.0.0.1:{}", free_port()))
             .collect();
-        for (number, command) in begun.into_iter().enumerate() {
-            let ended = command.finish(BOOT);
-            assert_eq!(ended.stderr, "", "{number}");
-            let text = ended.succeeded();
-            match number % kinds.len() {
-                3 => assert_eq!(text, ""),
-                2 => assert!(text.contains("\"CurrentMachine\": \"shared\""), "{text}"),
-                1 => assert!(text.contains("\"State\": \"running\""), "{text}"),
-                _ => assert!(text.contains("\"Running\": true"), "{text}"),
+        let names: Vec<String> = (0..EACH)
+            .map(|number| format!("at-once-{number}"))
+            .collect();
+        let mut begun = Vec::new();
+        for (port, name) in ports.iter().zip(&names) {
+            let kinds: [(&[&str], &str); 10] = [
+                (&["list", "--format", "json"], "\"Running\": true"),
+                (&["inspect", NAME], "\"State\": \"running\""),
+                (
+                    &["info", "--format", "json"],
+                    "\"CurrentMachine\": \"shared\"",
+                ),
+                (&["set", "--rootful=false", NAME], ""),
+                (&["set", "--forward-listeners=false", NAME], ""),
+                (&["port", "list", NAME], ""),
+                (&["port", "add", port, NAME], ""),
+                (&["system", "connection", "add", name, "unix:///x"], ""),
+                (&["exec", NAME, "echo", "here"], "here"),
+                (&["start", NAME], "already running"),
+            ];
+            for (words, expected) in kinds {
+                let line = words.join(" ");
+                begun.push((line, expected, begin(&mut home.command(words), b"")));
             }
         }
+        assert_eq!(begun.len(), 200);
+        for (line, expected, command) in begun {
+            let ended = command.finish(BOOT);
+            if line.starts_with("start") {
+                let error = ended.failed();
+                assert!(error.contains(expected), "{line}: {error}");
+                continue;
+            }
+            assert_eq!(ended.stderr, "", "{line}");
+            let text = ended.succeeded();
+            assert!(text.contains(expected), "{line}: {text}");
+        }
+        // No change was lost, and none is in anybody's way.
+        let open = home.machine(&["port", "list", NAME], SOON).succeeded();
+        let list = ["system", "connection", "list", "--format", "{{.Name}}"];
+        let there = home.machine(&list, SOON).succeeded();
+        for (port, name) in ports.iter().zip(&names) {
+            let number = port.rsplit(':').next().expect("a port");
+            assert!(open.contains(number), "{port}: {open}");
+            assert!(there.lines().any(|line| line == name), "{name}: {there}");
+            home.machine(&["port", "rm", port, NAME], SOON).succeeded();
+            home.machine(&["system", "connection", "rm", name], SOON)
+                .succeeded();
+        }
         assert_eq!(home.processes().len(), before, "{:?}", home.processes());
+        assert_eq!(leftovers(home), [""; 0]);
         assert!(api::answers(socket));
     });
 }

@@ -1,10 +1,7 @@
-//! The life of a machine: made, started, rebooted, stopped, started again, removed; and what happens when a process
-//! is killed on the way.
-
-use std::time::Duration;
+//! The life of a machine: made, started, rebooted, stopped, started again, removed. What happens when a process is killed
+//! on the way is in [`deaths`](crate::deaths).
 
 use libtest_mimic::Trial;
-use machine_host::process::ProcessIdentity;
 
 use crate::exec::{come_in_order, events};
 use crate::network::{end_program, fetched};
@@ -13,16 +10,11 @@ use crate::support::home::{BOOT, Home, SOON};
 use crate::support::shared::{self, IMAGE, podman};
 use crate::support::stage::Stage;
 use crate::support::{api, for_full, trial};
-use crate::tour::ports::{exchange, free_port};
 use crate::tour::word_server;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![
         trial("life::followed_from_init_to_rm", whole_life),
-        trial(
-            "life::a_killed_supervisor_leaves_a_machine_that_can_be_stopped",
-            killed_supervisor,
-        ),
         trial("life::doctor_names_what_is_wrong_and_mends_it", doctor),
     ];
     trials.extend(for_full(vec![
@@ -340,55 +332,4 @@ fn interrupt(pid: u32) {
         .status()
         .expect("kill runs");
     assert!(status.success());
-}
-
-fn killed_supervisor() {
-    let home = Home::new("orphan");
-    home.init("o", &["--now"]);
-    let socket = home.api_socket("o");
-    shared::import_busybox(&home, &socket);
-    let port = free_port();
-    let published = format!("{port}:7");
-    let server = [
-        "run", "--detach", "-p", &published, IMAGE, "nc", "-ll", "-p", "7", "-e", "cat",
-    ];
-    run(podman(&home, &socket).args(server), b"", BOOT).succeeded();
-    let address = format!("127.0.0.1:{port}");
-    let echoes = || exchange(&address, b"echo").is_ok_and(|answer| answer == b"echo");
-    eventually("the container's port answers", SOON, || {
-        echoes().then_some(())
-    });
-    let supervisor = home
-        .processes()
-        .into_iter()
-        .find(|line| line.contains(" supervise "))
-        .expect("the supervisor runs");
-    let pid = supervisor
-        .split(' ')
-        .next()
-        .and_then(|word| word.parse().ok())
-        .expect("a number");
-    let identity = ProcessIdentity::of(pid)
-        .expect("a process can be looked at")
-        .expect("it runs");
-    identity.kill().expect("a process can be killed");
-    eventually("the supervisor is gone", SOON, || {
-        (!identity.is_alive()).then_some(())
-    });
-    assert_ne!(home.state("o"), "stopped", "the VM still runs");
-    assert!(!api::answers(&socket));
-    let error = home.machine(&["rm", "o"], SOON).failed();
-    assert!(error.contains("cannot be destroyed"), "{error}");
-    // Start takes the VM over without a boot.
-    let begun = std::time::Instant::now();
-    home.machine(&["start", "o"], BOOT).succeeded();
-    assert!(
-        begun.elapsed() < Duration::from_secs(15),
-        "taking over is no boot: {:?}",
-        begun.elapsed()
-    );
-    assert!(api::answers(&socket));
-    eventually("the port is open again", SOON, || echoes().then_some(()));
-    home.machine(&["stop", "o"], BOOT).succeeded();
-    assert_eq!(home.processes(), [""; 0]);
 }

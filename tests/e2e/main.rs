@@ -19,6 +19,7 @@ mod bad_input;
 mod carry;
 mod clock;
 mod commands;
+mod deaths;
 mod exec;
 mod facts;
 mod folders;
@@ -89,6 +90,7 @@ fn on_the_shared_machine() -> Vec<Trial> {
     trials.extend(clock::trials());
     trials.extend(bad_input::trials());
     trials.extend(commands::trials());
+    trials.extend(deaths::shared_trials());
     trials.extend(tour::trials());
     trials.push(support::trial(
         "shared::removing_the_machine_leaves_nothing",
@@ -106,6 +108,7 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(same_as_podman::trials());
     trials.extend(start_failures::trials());
     trials.extend(life::trials());
+    trials.extend(deaths::trials());
     trials.extend(commands::own_trials());
     trials.extend(facts::trials());
     trials.extend(network::trials());

@@ -5,11 +5,13 @@ pub(crate) mod command;
 pub(crate) mod follow;
 pub(crate) mod home;
 pub(crate) mod lane;
+pub(crate) mod leftovers;
 pub(crate) mod name_server;
 pub(crate) mod shared;
 pub(crate) mod stage;
 pub(crate) mod terminal;
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,12 +38,15 @@ pub(crate) fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
         let mut took = TOOK.lock().unwrap_or_else(PoisonError::into_inner);
         took.push((called, begun.elapsed()));
         drop(took);
-        ended.map_err(|panic| {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            Failed::from(text.unwrap_or_else(|| "the test panicked".to_owned()))
-        })
+        ended.map_err(|panic| Failed::from(said(&*panic)))
     })
+}
+
+/// What a panic says.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    text.unwrap_or_else(|| "the test panicked".to_owned())
 }
 
 /// Tests that take too long for every run: `make full` runs them.
