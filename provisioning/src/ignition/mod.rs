@@ -37,13 +37,12 @@ const ENGINE_DROP_IN: &str = "[Unit]\nAfter=machine-agent.service\n\
      RequiresMountsFor=/var/lib/containers /etc/containers/networks\n\
      [Service]\nEnvironmentFile=-/run/machine/engine.env\n";
 
-/// The same for all of Podman's units that use its storage without the service.
+/// The same for Podman's units that use its storage without the service, as long as the document may be.
 const STORAGE_DROP_IN: &str =
     "[Unit]\nAfter=machine-agent.service\nRequiresMountsFor=/var/lib/containers\n";
-const STORAGE_UNITS: [&str; 4] = [
+const STORAGE_UNITS: [&str; 3] = [
     "podman-restart.service",
     "podman-auto-update.service",
-    "podman-clean-transient.service",
     "podman-kube@.service",
 ];
 

@@ -81,7 +81,6 @@ fn the_whole_document_for_core() {
             ]},
             storage_unit("podman-restart.service"),
             storage_unit("podman-auto-update.service"),
-            storage_unit("podman-clean-transient.service"),
             storage_unit("podman-kube@.service"),
             {"name": "user@.service", "dropins": [
                 {"name": "10-machine.conf", "contents": "[Unit]\nAfter=machine-agent.service\nRequiresMountsFor=/var/home/core/.local/share/containers\n[Service]\nDelegate=memory pids cpu io\n"},
