@@ -1,7 +1,7 @@
 //! The disk with the real tools, on a file; and mounted by the real kernel, where that is allowed.
 
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
 use fs_err as fs;
@@ -269,7 +269,13 @@ async fn a_tool_that_is_missing_or_fails_is_named() {
         "the data disk cannot be used: the guest has no `mkfs.ext4`"
     );
     guest.is_blocked();
-    symlink("/bin/false", &tool).unwrap();
+    // One that is killed halfway.
+    let script = format!(
+        "#!/bin/sh\nhead -c 40000 /dev/urandom | dd of='{}' bs=4096 seek=1 conv=notrunc 2>/dev/null\nexit 1\n",
+        guest.disk_text()
+    );
+    fs::write(&tool, script).unwrap();
+    fs::set_permissions(&tool, PermissionsExt::from_mode(0o755)).unwrap();
     let problem = guest.attach().await.unwrap_err();
     assert!(
         problem.starts_with(
@@ -277,7 +283,7 @@ async fn a_tool_that_is_missing_or_fails_is_named() {
         ),
         "{problem}"
     );
-    // It was blank before, so the next start can do it; the notes give way.
+    // Nothing was lost by it, so the next start does it again; the notes give way.
     fs::remove_file(&tool).unwrap();
     symlink(real("mkfs.ext4"), &tool).unwrap();
     guest.attach().await.unwrap();
@@ -443,6 +449,19 @@ async fn a_larger_disk_is_filled() {
     fs::remove_file(guest.at("usr/sbin/resize2fs")).unwrap();
     guest.attach().await.unwrap();
     assert_eq!(size(), 199 * MIB);
+}
+
+#[tokio::test]
+async fn a_guest_with_labels_must_be_able_to_set_them() {
+    let guest = Guest::new();
+    fs::create_dir_all(guest.at("sys/fs/selinux")).unwrap();
+    fs::write(guest.at("sys/fs/selinux/enforce"), "1").unwrap();
+    let problem = guest.attach().await.unwrap_err();
+    assert_eq!(
+        problem,
+        "the data disk could not be labelled: the guest has no `restorecon`"
+    );
+    guest.is_blocked();
 }
 
 /// A directory in the home may lead elsewhere, and what the disk has may not be a directory.
