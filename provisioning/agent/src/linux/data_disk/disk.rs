@@ -182,7 +182,7 @@ pub(super) async fn grow(paths: &Paths, device: &Path) {
         Ok(ended) if ended.code() == Some(0) => log(&format!(
             "The data disk has grown from {} MiB to {} MiB",
             there.bytes() >> 20,
-            size >> 20
+            wanted.saturating_mul(BLOCK) >> 20
         )),
         Ok(ended) => log(&format!("The data disk does not grow: {}", ended.problem())),
         Err(problem) => log(&format!("The data disk does not grow: {problem}")),
