@@ -128,6 +128,7 @@ fn other_programs_read_the_seed() {
         host_build: "test".to_owned(),
         facts: machine_protocol::boot::HostFacts::default(),
         shares: Vec::new(),
+        data_disk: None,
     };
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("seed.img");

@@ -294,6 +294,7 @@ impl Boot {
             host_build: self.build.clone(),
             facts: gathered.facts,
             shares,
+            data_disk: None,
         };
         let certificates = gathered.certificates.as_deref();
         let image = machine_provisioning::seed::image(&agent, &parameters, certificates);

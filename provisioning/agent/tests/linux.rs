@@ -9,6 +9,8 @@
 
 #[path = "linux/carriers.rs"]
 mod carriers;
+#[path = "linux/data_disk.rs"]
+mod data_disk;
 #[path = "linux/exec.rs"]
 mod exec;
 #[path = "linux/facts.rs"]
@@ -25,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use machine_protocol::boot::{BOOT_FORMAT, BootParameters, HostFacts, SEED_BOOT};
+use machine_protocol::boot::{BOOT_FORMAT, BootParameters, DataDisk, HostFacts, SEED_BOOT};
 use machine_protocol::link::{
     Hello, Incoming, Link, LinkError, ResetCode, Role, StreamError, connect,
 };
@@ -72,6 +74,14 @@ impl StubGuest {
     }
 
     fn with_facts(rootful: bool, facts: HostFacts) -> Self {
+        Self::with(rootful, facts, None)
+    }
+
+    fn with_data_disk(disk: DataDisk) -> Self {
+        Self::with(false, HostFacts::default(), Some(disk))
+    }
+
+    fn with(rootful: bool, facts: HostFacts, data_disk: Option<DataDisk>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let secret = Secret::generate().unwrap();
         let boot = BootParameters {
@@ -85,6 +95,7 @@ impl StubGuest {
             host_build: "test".to_owned(),
             facts,
             shares: Vec::new(),
+            data_disk,
         };
         let carrier = UnixListener::bind(directory.path().join("carrier")).unwrap();
         fs_err::create_dir_all(directory.path().join("root/run")).unwrap();

@@ -22,6 +22,10 @@ pub const VIRTIO_SERIAL_PORT: &str = "machine.link.0";
 pub const VSOCK_HOST: u32 = 2;
 /// The port on the host that carries the link over vsock, where the host's ports are the machine's alone.
 pub const VSOCK_PORT: u32 = 1024;
+/// Serial number of the disk that holds what the engines keep; the guest finds the disk by it.
+pub const DATA_DISK_SERIAL: &str = "machine-data";
+/// Label of the file system on it; at most 16 bytes (`mkfs.ext4`).
+pub const DATA_DISK_LABEL: &str = "machine-data";
 /// The [`BootParameters::format`] that this build writes.
 pub const BOOT_FORMAT: u32 = 1;
 
@@ -50,6 +54,16 @@ pub struct BootParameters {
     /// Folders of the host, each before those that lie in it.
     #[serde(default)]
     pub shares: Vec<Share>,
+    /// The disk of its own for what the engines keep; `None` where all of it is on the disk of the operating system.
+    #[serde(default)]
+    pub data_disk: Option<DataDisk>,
+}
+
+/// The disk for what the engines keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataDisk {
+    /// The serial number by which the guest finds it, usually [`DATA_DISK_SERIAL`].
+    pub serial: String,
 }
 
 /// A folder of the host that the guest is to have.
@@ -166,9 +180,12 @@ mod tests {
                 context: "c".into(),
                 problem: None,
             }],
+            data_disk: Some(DataDisk {
+                serial: DATA_DISK_SERIAL.into(),
+            }),
         };
         let json = format!(
-            r#"{{"format":1,"machine":"default","secret":"{}","user":"core","uid":1000,"rootful":false,"carriers":[{{"kind":"virtio-serial","port":"machine.link.0"}},{{"kind":"vsock","cid":2,"port":1024}}],"host_build":"0.1.0","facts":{{"time_zone":"Europe/Berlin","proxies":{{"no_proxy":"localhost"}},"host_address":"10.0.2.2","swap_mib":512,"certificates":true}},"shares":[{{"tag":"machine-share-0","kind":"9p","target":"/a b","read_only":true,"context":"c","problem":null}}]}}"#,
+            r#"{{"format":1,"machine":"default","secret":"{}","user":"core","uid":1000,"rootful":false,"carriers":[{{"kind":"virtio-serial","port":"machine.link.0"}},{{"kind":"vsock","cid":2,"port":1024}}],"host_build":"0.1.0","facts":{{"time_zone":"Europe/Berlin","proxies":{{"no_proxy":"localhost"}},"host_address":"10.0.2.2","swap_mib":512,"certificates":true}},"shares":[{{"tag":"machine-share-0","kind":"9p","target":"/a b","read_only":true,"context":"c","problem":null}}],"data_disk":{{"serial":"machine-data"}}}}"#,
             "5a".repeat(32)
         );
         assert_eq!(serde_json::to_string(&parameters).unwrap(), json);

@@ -89,6 +89,8 @@ pub enum Part {
     Shares,
     /// Sockets of the host.
     Sockets,
+    /// The disk for what the engines keep.
+    DataDisk,
 }
 
 /// Something that happened in the guest.

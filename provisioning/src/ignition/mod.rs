@@ -31,17 +31,30 @@ const ORDINARY_GROUPS: std::ops::RangeInclusive<u32> = 1000..=60000;
 const USER_NAME_LIMIT: usize = 32;
 
 /// The agent writes the file at each start of the guest, where the image needs it.
-/// Containers find the folders of the host, which the agent mounts.
-const ENGINE_DROP_IN: &str =
-    "[Unit]\nAfter=machine-agent.service\n[Service]\nEnvironmentFile=-/run/machine/engine.env\n";
+/// Containers find the folders of the host and the data disk, which the agent mounts. What is mounted there is unmounted
+/// after the engine has ended.
+const ENGINE_DROP_IN: &str = "[Unit]\nAfter=machine-agent.service\n\
+     RequiresMountsFor=/var/lib/containers /etc/containers/networks\n\
+     [Service]\nEnvironmentFile=-/run/machine/engine.env\n";
 
-/// The same for containers that are started with the guest.
-const RESTART_DROP_IN: &str = "[Unit]\nAfter=machine-agent.service\n";
+/// The same for Podman's units that use its storage without the service, as long as the document may be.
+const STORAGE_DROP_IN: &str =
+    "[Unit]\nAfter=machine-agent.service\nRequiresMountsFor=/var/lib/containers\n";
+const STORAGE_UNITS: [&str; 3] = [
+    "podman-restart.service",
+    "podman-auto-update.service",
+    "podman-kube@.service",
+];
 
 /// Rootless limits of processors and of input and output need controllers that systemd keeps to itself by default; what
-/// podman's own images have (spec 3.11). The user's services find the folders of the host.
-const USER_DROP_IN: &str =
-    "[Unit]\nAfter=machine-agent.service\n[Service]\nDelegate=memory pids cpu io\n";
+/// podman's own images have (spec 3.11). The user's services find the folders of the host and the data disk.
+fn user_drop_in(spec: &GuestSpec) -> String {
+    format!(
+        "[Unit]\nAfter=machine-agent.service\nRequiresMountsFor=/var/home/{}/.local/share/containers\n\
+         [Service]\nDelegate=memory pids cpu io\n",
+        spec.user
+    )
+}
 
 /// A container with systemd in it takes a few dozen instances, and the kernel gives a user 128; the number is podman's.
 const INOTIFY_INSTANCES: &str = "fs.inotify.max_user_instances=524288\n";
@@ -129,7 +142,7 @@ pub fn ignition(spec: &GuestSpec) -> Result<String, ProvisioningError> {
     users(&mut builder, spec);
     home(&mut builder, spec)?;
     system(&mut builder, spec)?;
-    services(&mut builder)?;
+    services(&mut builder, spec)?;
     mounts(&mut builder, spec)?;
     let text = builder.finish()?;
     if text.len() >= IGNITION_LIMIT {
@@ -270,7 +283,7 @@ fn with_line_end(text: &str) -> String {
     format!("{}\n", text.trim_end_matches('\n'))
 }
 
-fn services(builder: &mut Builder) -> Result<(), ProvisioningError> {
+fn services(builder: &mut Builder, spec: &GuestSpec) -> Result<(), ProvisioningError> {
     let switched = |name: &str, enabled| schema::Unit {
         enabled: Some(enabled),
         ..schema::Unit::new(name.to_owned())
@@ -284,8 +297,10 @@ fn services(builder: &mut Builder) -> Result<(), ProvisioningError> {
         ..schema::Unit::new(name.to_owned())
     };
     builder.unit(drop_in("podman.service", ENGINE_DROP_IN))?;
-    builder.unit(drop_in("podman-restart.service", RESTART_DROP_IN))?;
-    builder.unit(drop_in("user@.service", USER_DROP_IN))?;
+    for unit in STORAGE_UNITS {
+        builder.unit(drop_in(unit, STORAGE_DROP_IN))?;
+    }
+    builder.unit(drop_in("user@.service", &user_drop_in(spec)))?;
     // Fedora's name and Debian's.
     for sshd in ["sshd.service", "ssh.service"] {
         builder.unit(drop_in(sshd, NO_PENALTIES))?;

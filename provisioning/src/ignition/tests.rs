@@ -29,6 +29,12 @@ fn directory(path: &str, user: &str) -> Value {
     json!({"path": path, "mode": 0o755, "user": {"name": user}, "group": {"name": user}})
 }
 
+fn storage_unit(name: &str) -> Value {
+    json!({"name": name, "dropins": [
+        {"name": "10-machine.conf", "contents": "[Unit]\nAfter=machine-agent.service\nRequiresMountsFor=/var/lib/containers\n"},
+    ]})
+}
+
 #[test]
 fn the_whole_document_for_core() {
     let expected = json!({
@@ -71,13 +77,13 @@ fn the_whole_document_for_core() {
         "systemd": {"units": [
             {"name": "podman.socket", "enabled": true},
             {"name": "podman.service", "dropins": [
-                {"name": "10-machine.conf", "contents": "[Unit]\nAfter=machine-agent.service\n[Service]\nEnvironmentFile=-/run/machine/engine.env\n"},
+                {"name": "10-machine.conf", "contents": "[Unit]\nAfter=machine-agent.service\nRequiresMountsFor=/var/lib/containers /etc/containers/networks\n[Service]\nEnvironmentFile=-/run/machine/engine.env\n"},
             ]},
-            {"name": "podman-restart.service", "dropins": [
-                {"name": "10-machine.conf", "contents": "[Unit]\nAfter=machine-agent.service\n"},
-            ]},
+            storage_unit("podman-restart.service"),
+            storage_unit("podman-auto-update.service"),
+            storage_unit("podman-kube@.service"),
             {"name": "user@.service", "dropins": [
-                {"name": "10-machine.conf", "contents": "[Unit]\nAfter=machine-agent.service\n[Service]\nDelegate=memory pids cpu io\n"},
+                {"name": "10-machine.conf", "contents": "[Unit]\nAfter=machine-agent.service\nRequiresMountsFor=/var/home/core/.local/share/containers\n[Service]\nDelegate=memory pids cpu io\n"},
             ]},
             {"name": "sshd.service", "dropins": [{"name": "10-machine.conf", "contents": NO_PENALTIES}]},
             {"name": "ssh.service", "dropins": [{"name": "10-machine.conf", "contents": NO_PENALTIES}]},

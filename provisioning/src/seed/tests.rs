@@ -22,6 +22,7 @@ fn parameters() -> BootParameters {
         host_build: "test".to_owned(),
         facts: machine_protocol::boot::HostFacts::default(),
         shares: Vec::new(),
+        data_disk: None,
     }
 }
 

@@ -181,6 +181,7 @@ mod tests {
             host_build: String::new(),
             facts: machine_protocol::boot::HostFacts::default(),
             shares: Vec::new(),
+            data_disk: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Parts of the guest besides the engines that the host is told about: the SSH server, name resolution, free space.
 
 use std::io;
+use std::path::Path;
 
 use machine_protocol::message::{AgentEvent, Part};
 use tokio::net::TcpStream;
@@ -85,23 +86,31 @@ fn names_a_server(text: &str) -> bool {
     })
 }
 
-/// Tells whether there is room on the guest's disk; true when none is known of.
+/// Tells whether there is room on the guest's disks; true when none is known of.
 pub(super) fn check_storage(guest: &Guest) -> bool {
-    let problem = match rustix::fs::statvfs(guest.paths.storage()) {
+    let own = storage_problem(&guest.paths.storage(), "disk");
+    let problem = own.or_else(|| {
+        guest.boot.data_disk.as_ref()?;
+        storage_problem(&guest.paths.data_disk(), "data disk")
+    });
+    let full = problem.is_some();
+    tell(guest, Part::Storage, problem);
+    full
+}
+
+fn storage_problem(place: &Path, disk: &str) -> Option<String> {
+    match rustix::fs::statvfs(place) {
         Ok(found) => {
             let free = found.f_bavail.saturating_mul(found.f_frsize);
             (free < LEAST_FREE).then(|| {
                 format!(
-                    "the guest's disk is full ({} MiB free): No space left on device",
+                    "the guest's {disk} is full ({} MiB free): No space left on device",
                     free >> 20
                 )
             })
         }
         Err(error) => Some(format!("the guest's free space is not known: {error}")),
-    };
-    let full = problem.is_some();
-    tell(guest, Part::Storage, problem);
-    full
+    }
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 //! * [`session`]: one link from its hello to its end; [`targets`], [`control`] and [`datagrams`] serve its streams.
 //! * [`events`]: what the host has been, or will be, told about the guest; [`observe`] finds it out with [`watch`],
 //!   [`engine`], [`systemd`].
-//! * [`exec`]: programs that the host has run in the guest.
+//! * [`exec`]: programs that the host has run in the guest; [`users`]: as whom.
 //! * [`docker`]: the link at the place where Docker's clients look; [`clock`]: the guest's clock;
 //!   [`health`]: what else has to work; [`facts`]: what the guest has in common with its host;
 //!   [`name_services`]: what root's engine has to have loaded; [`publish`]: ports of the host for containers;
 //!   [`listeners`]: servers of the guest, for a host that forwards them;
-//!   [`shares`]: folders of the host, which [`notify`] lets others wait for; [`sockets`]: sockets of the host.
+//!   [`shares`]: folders of the host, and [`data_disk`]: the disk for what the engines keep, both by [`mounting`], which
+//!   [`notify`] lets others wait for; [`sockets`]: sockets of the host.
 //!
 //! One thread, and no state but the list of events and, in a file, the published ports: a new agent in place of a dead one
 //! says the same.
@@ -19,6 +20,7 @@ mod arguments;
 mod carrier;
 mod clock;
 mod control;
+mod data_disk;
 mod datagrams;
 mod docker;
 mod engine;
@@ -30,6 +32,7 @@ mod health;
 mod hosts;
 mod listeners;
 mod log;
+mod mounting;
 mod name_services;
 mod notify;
 mod observe;
@@ -44,6 +47,7 @@ mod sockets;
 mod sys;
 mod systemd;
 mod targets;
+mod users;
 mod watch;
 
 use std::pin::pin;

@@ -4,29 +4,45 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 use super::log::log_error;
 
 /// Names the socket where somebody listens.
 const SOCKET: &str = "NOTIFY_SOCKET";
+/// A little more than what takes that long.
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// The agent has done what comes before the engines. Without systemd nobody is told.
 pub(super) fn ready() {
-    let Some(name) = std::env::var_os(SOCKET) else {
-        return;
-    };
-    if let Err(error) = send(name.as_bytes()) {
+    if let Err(error) = tell("READY=1") {
         log_error("systemd is not told that the agent is ready", &error);
     }
 }
 
-fn send(name: &[u8]) -> io::Result<()> {
+/// What comes before may take as long from now on: systemd ends a service whose start takes longer than it allows
+/// (`DefaultTimeoutStartSec=` of `systemd-system.conf(5)`, 90 s).
+pub(super) fn takes(longest: Duration) {
+    let longest = longest.saturating_add(MARGIN);
+    if let Err(error) = tell(&format!("EXTEND_TIMEOUT_USEC={}", longest.as_micros())) {
+        log_error("systemd is not told that the agent takes longer", &error);
+    }
+}
+
+fn tell(what: &str) -> io::Result<()> {
+    match std::env::var_os(SOCKET) {
+        Some(name) => send(name.as_bytes(), what.as_bytes()),
+        None => Ok(()),
+    }
+}
+
+fn send(name: &[u8], what: &[u8]) -> io::Result<()> {
     let address = match name {
         [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest)?,
         path => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path))?,
     };
     let socket = UnixDatagram::unbound()?;
-    socket.send_to_addr(b"READY=1", &address)?;
+    socket.send_to_addr(what, &address)?;
     Ok(())
 }
 
@@ -50,11 +66,11 @@ mod tests {
                 format!("@{name}").into_bytes(),
             ),
         ] {
-            send(&told).unwrap();
+            send(&told, b"READY=1").unwrap();
             let mut text = [0; 16];
             let length = listener.recv(&mut text).unwrap();
             assert_eq!(&text[..length], b"READY=1");
         }
-        send(b"/nowhere/notify").unwrap_err();
+        send(b"/nowhere/notify", b"READY=1").unwrap_err();
     }
 }

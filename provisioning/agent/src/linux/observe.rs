@@ -16,7 +16,8 @@ use super::facts::Certificates;
 use super::log::{chain, log, log_error};
 use super::session::Guest;
 use super::{
-    facts, health, listeners, name_services, notify, publish, shares, sockets, systemd, watch,
+    data_disk, facts, health, listeners, name_services, notify, publish, shares, sockets, systemd,
+    watch,
 };
 
 /// A socket's file is there a moment before the socket listens.
@@ -59,11 +60,17 @@ pub(super) async fn observe(guest: Rc<Guest>, certificates: Certificates) {
     );
 }
 
-/// Mounts the folders of the host. The engines and the user's services wait for that, but not for ever.
+/// Mounts the disk for what the engines keep, then the folders of the host, which may lie in it. The engines and the user's
+/// services wait for that: for the disk as long as it takes, since each of its steps has a limit of its own and nothing may
+/// be written in its place; for folders not for ever.
 async fn folders(guest: &Rc<Guest>) -> bool {
+    let in_use = data_disk::apply(guest).await;
     let mut applied = pin!(shares::apply(guest));
     let in_time = tokio::time::timeout(ENGINES_WAIT, &mut applied).await;
     notify::ready();
+    if in_use {
+        data_disk::quadlets::start(&guest.paths).await;
+    }
     match in_time {
         Ok(again) => again,
         Err(_) => applied.await,

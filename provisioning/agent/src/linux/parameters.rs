@@ -91,6 +91,7 @@ mod tests {
             host_build: "1".to_owned(),
             facts: machine_protocol::boot::HostFacts::default(),
             shares: Vec::new(),
+            data_disk: None,
         };
         let seed = tempfile::tempdir().unwrap();
         let put = |text: Vec<u8>| fs_err::write(seed.path().join(SEED_BOOT), text).unwrap();

@@ -85,9 +85,19 @@ impl Paths {
         self.root.join(MACHINE_MARKER)
     }
 
-    /// Where root's engine keeps what the user made.
+    /// Where the engines keep what the user made, if it is not on a disk of its own.
     pub(super) fn storage(&self) -> PathBuf {
         self.root.join("var")
+    }
+
+    /// Where that disk is mounted.
+    pub(super) fn data_disk(&self) -> PathBuf {
+        self.root.join("var/lib/machine/data")
+    }
+
+    /// The file by which an agent knows that one of this boot has had systemd read the quadlets on that disk.
+    pub(super) fn quadlets_read(&self) -> PathBuf {
+        self.root.join("run/machine/quadlets-read")
     }
 
     /// A program of the guest.

@@ -1,7 +1,7 @@
 //! Programs of the guest, with a limit of time; their last words are the problem.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -25,6 +25,32 @@ pub(super) fn find(paths: &Paths, name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// How a program ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    status: ExitStatus,
+    name: String,
+    /// What it said; the beginning of too much.
+    pub(super) said: String,
+    /// What it said was wrong, in a line, or nothing.
+    pub(super) last_words: String,
+}
+
+impl Ended {
+    /// Its exit status, where it was not killed.
+    pub(super) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// That it failed, and why.
+    pub(super) fn problem(&self) -> Problem {
+        format!(
+            "`{}` ended with {}: {}",
+            self.name, self.status, self.last_words
+        )
+    }
+}
+
 /// Runs a program to its end; what it said.
 pub(super) async fn run(
     paths: &Paths,
@@ -32,6 +58,21 @@ pub(super) async fn run(
     arguments: &[&str],
     limit: Duration,
 ) -> Result<String, Problem> {
+    let ended = end(paths, name, arguments, limit).await?;
+    if ended.status.success() {
+        Ok(ended.said)
+    } else {
+        Err(ended.problem())
+    }
+}
+
+/// Runs a program to its end, whatever that is.
+pub(super) async fn end(
+    paths: &Paths,
+    name: &str,
+    arguments: &[&str],
+    limit: Duration,
+) -> Result<Ended, Problem> {
     let program = find(paths, name).ok_or_else(|| format!("the guest has no `{name}`"))?;
     match tokio::time::timeout(limit, run_to_end(&program, name, arguments)).await {
         Ok(done) => done,
@@ -39,7 +80,7 @@ pub(super) async fn run(
     }
 }
 
-async fn run_to_end(program: &Path, name: &str, arguments: &[&str]) -> Result<String, Problem> {
+async fn run_to_end(program: &Path, name: &str, arguments: &[&str]) -> Result<Ended, Problem> {
     let failed = |error: std::io::Error| format!("`{name}` cannot be run: {error}");
     let mut child = Command::new(program)
         .args(arguments)
@@ -52,12 +93,21 @@ async fn run_to_end(program: &Path, name: &str, arguments: &[&str]) -> Result<St
         .map_err(failed)?;
     let (said, words) = tokio::join!(text(child.stdout.take()), text(child.stderr.take()));
     let status = child.wait().await.map_err(failed)?;
-    if status.success() {
-        return Ok(said);
-    }
-    let last = words.lines().rfind(|line| !line.trim().is_empty());
-    let last: String = last.unwrap_or_default().chars().take(LINE_LENGTH).collect();
-    Err(format!("`{name}` ended with {status}: {last}"))
+    Ok(Ended {
+        status,
+        name: name.to_owned(),
+        said,
+        last_words: last_words(&words),
+    })
+}
+
+/// The last line that does not merely go on with another one.
+fn last_words(words: &str) -> String {
+    let says_something = |line: &&str| !line.trim().is_empty();
+    let is_whole = |line: &&str| says_something(line) && !line.starts_with([' ', '\t']);
+    let last = words.lines().rfind(is_whole);
+    let last = last.or_else(|| words.lines().rfind(says_something));
+    last.unwrap_or_default().chars().take(LINE_LENGTH).collect()
 }
 
 /// What comes until the end; the rest of too much is thrown away, so that nobody has to wait for a reader.
@@ -146,7 +196,7 @@ mod tests {
         );
         stub.program(
             "usr/sbin/bad",
-            "echo first >&2; echo last >&2; echo >&2; exit 3",
+            "echo first >&2; echo last >&2; echo ' (goes on)' >&2; echo >&2; exit 3",
         );
         stub.program("usr/sbin/slow", "exec sleep 60");
         let run = async |name, limit| run(&stub.paths, name, &["a", "b"], limit).await;

@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::paths::Paths;
+use super::program;
 
 /// How long a program may take that answers from what it knows.
 const SOON: Duration = Duration::from_secs(20);
@@ -99,6 +100,49 @@ async fn journal_lines(paths: &Paths, selection: &[&str]) -> io::Result<Vec<Stri
     Ok(last_lines(&output))
 }
 
+/// Waits until the local file systems are mounted that are on their way, and writable: some images mount `/var` or make
+/// `/etc` writable only then. Where nothing is on its way, there is nothing to wait for (emergency mode).
+pub(super) async fn local_file_systems(paths: &Paths, limit: Duration) -> Result<(), String> {
+    const TARGET: &str = "local-fs.target";
+    let arguments = ["show", "--property=ActiveState,Job", "--", TARGET];
+    let said = program::run(paths, "systemctl", &arguments, SOON).await?;
+    if property(&said, "ActiveState") == Some("active") || !has_job(&said) {
+        return Ok(());
+    }
+    // Joins the job that is there, and starts nothing else.
+    let arguments = ["start", "--job-mode=ignore-requirements", "--", TARGET];
+    program::run(paths, "systemctl", &arguments, limit).await?;
+    Ok(())
+}
+
+/// Which of the units run, or are about to.
+pub(super) async fn on_their_way(paths: &Paths, units: &[&str]) -> Result<Vec<bool>, String> {
+    let mut arguments = vec!["show", "--property=ActiveState,Job", "--"];
+    arguments.extend(units);
+    let said = program::run(paths, "systemctl", &arguments, SOON).await?;
+    let known = said.split("\n\n").filter(|block| !block.trim().is_empty());
+    let runs = |block: &str| {
+        let state = property(block, "ActiveState");
+        matches!(state, Some("active" | "activating" | "reloading")) || has_job(block)
+    };
+    let mut known: Vec<bool> = known.map(runs).collect();
+    // In the order of the question.
+    known.resize(units.len(), false);
+    Ok(known)
+}
+
+/// A property from what `systemctl show` says of one unit.
+fn property<'t>(block: &'t str, name: &str) -> Option<&'t str> {
+    block
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Its number, or none.
+fn has_job(block: &str) -> bool {
+    property(block, "Job").is_some_and(|job| !matches!(job.trim(), "" | "0"))
+}
+
 /// Asks for an orderly power-off. Nothing is waited for.
 pub(super) async fn power_off(paths: &Paths) -> io::Result<()> {
     let (status, output) =
@@ -152,11 +196,7 @@ async fn run(program: &Path, arguments: &[&str]) -> io::Result<(ExitStatus, Stri
 /// Units from the blocks of `systemctl show`, whose properties come in no order that is promised.
 fn standing(output: &str) -> Vec<String> {
     let unit = |block: &str| {
-        let value = |name: &str| {
-            block
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-        };
+        let value = |name: &str| property(block, name);
         let (id, load, active) = (value("Id")?, value("LoadState")?, value("ActiveState")?);
         let result = value("Result").filter(|result| *result != "success");
         let result = result
@@ -256,6 +296,35 @@ mod tests {
         assert_eq!(boot_finished(&paths).await.unwrap(), "degraded");
         let error = power_off(&paths).await.unwrap_err().to_string();
         assert_eq!(error, "systemctl ended with exit status: 1: degraded");
+    }
+
+    #[tokio::test]
+    async fn file_systems_are_waited_for_where_they_come() {
+        for (said, asked) in [
+            ("ActiveState=inactive\nJob=7", "show start"),
+            ("Job=7\nActiveState=failed", "show start"),
+            ("ActiveState=inactive\nJob=0", "show"),
+            ("ActiveState=inactive", "show"),
+            ("ActiveState=active\nJob=7", "show"),
+        ] {
+            let script = format!("printf '%s ' $1 >> $0.asked; test $1 = start || echo '{said}'");
+            let (_root, paths) = with_systemctl(&script);
+            local_file_systems(&paths, SOON).await.unwrap();
+            let record = fs_err::read_to_string(paths.root().join("usr/bin/systemctl.asked"));
+            assert_eq!(record.unwrap().trim(), asked, "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_on_its_way() {
+        let said =
+            "ActiveState=active\n\nActiveState=inactive\nJob=3\n\nJob=0\nActiveState=inactive\n";
+        let (_root, paths) = with_systemctl(&format!("printf '{}'", said.replace('\n', "\\n")));
+        let units = ["a", "b", "c", "d"];
+        assert_eq!(
+            on_their_way(&paths, &units).await.unwrap(),
+            [true, true, false, false]
+        );
     }
 
     #[tokio::test]

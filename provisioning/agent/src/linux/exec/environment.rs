@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::order::Order;
-use super::user::User;
+use crate::linux::users::User;
 
 /// For every user, so that the machine's finds what root finds.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

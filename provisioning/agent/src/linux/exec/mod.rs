@@ -1,6 +1,6 @@
 //! Programs that the host has run in the guest.
 //!
-//! * [`order`]: what is to be run, read from the stream; [`user`] and [`environment`]: as whom, and with what.
+//! * [`order`]: what is to be run, read from the stream; [`environment`]: with what.
 //! * [`spawn`]: the process with its pipes or its terminal; [`program`]: its life, which outlasts the stream by a
 //!   bounded time.
 //! * [`streams`]: bytes between the process and the stream, a bounded number of them.
@@ -13,7 +13,6 @@ mod order;
 mod program;
 mod spawn;
 mod streams;
-mod user;
 
 use std::convert::Infallible;
 use std::future::pending;

@@ -19,10 +19,10 @@ use tokio::process::{Child, Command};
 
 use super::order::Order;
 use super::streams::Terminal;
-use super::user::{self, User};
 use super::{environment, failed};
 use crate::linux::session::Guest;
 use crate::linux::sys::{self, Entry, Identity, Step};
+use crate::linux::users::{self, User};
 
 /// A process and the agent's ends of its descriptors.
 pub(super) struct Spawned {
@@ -38,7 +38,7 @@ pub(super) struct Spawned {
 pub(super) fn spawn(order: &Order, guest: &Guest) -> Result<Spawned, Failure> {
     let root = guest.paths.root();
     let wanted = order.start.user.as_deref().unwrap_or(&guest.boot.user);
-    let user = user::find(root, wanted)
+    let user = users::find(root, wanted)
         .map_err(|error| {
             failed(
                 FailureKind::Other,
@@ -228,7 +228,7 @@ impl Ends {
         rustix::termios::tcsetattr(&theirs, OptionalActions::Now, &attributes)?;
         if rustix::process::geteuid().is_root() {
             // As the system's own terminals: programs of the user may open it by name, and others may not read it.
-            let group = user::terminal_group(root).map(Gid::from_raw);
+            let group = users::terminal_group(root).map(Gid::from_raw);
             rustix::fs::fchown(&theirs, Some(Uid::from_raw(user.uid)), group)?;
             rustix::fs::fchmod(&theirs, Mode::from_raw_mode(0o620))?;
         }

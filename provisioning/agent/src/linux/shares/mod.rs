@@ -5,7 +5,6 @@
 //!
 //! Applied at each start of the agent; what is mounted already stays.
 
-mod kernel;
 mod mounts;
 mod place;
 
@@ -17,9 +16,9 @@ use std::time::Duration;
 use machine_protocol::boot::Share;
 use machine_protocol::message::{AgentEvent, Part};
 
-use self::kernel::{Kernel, Linux};
 use super::health::tell;
 use super::log::{chain, log, log_error};
+use super::mounting::{self, Kernel, Linux, Note, has_selinux, topmost};
 use super::session::Guest;
 
 /// A device of the host that answers does so in milliseconds; one that does not must not hold up the guest.
@@ -147,7 +146,7 @@ fn mount(kernel: &impl Kernel, root: &Path, place: &Path, share: &Share) -> Resu
         }
         _ => {}
     }
-    let call = mounts::call(share, mounts::has_selinux(root));
+    let call = mounts::call(share, has_selinux(root));
     kernel.mount(&call, place).map_err(|error| {
         let kind = call.kind;
         format!(
@@ -159,20 +158,16 @@ fn mount(kernel: &impl Kernel, root: &Path, place: &Path, share: &Share) -> Resu
 
 /// Makes the place unusable, once.
 fn block(kernel: &impl Kernel, root: &Path, place: &Path, problem: &str) -> std::io::Result<()> {
-    if topmost(kernel, place)?.is_some_and(|there| there.source == MISSING) {
-        return Ok(());
-    }
-    kernel.mount(&mounts::missing(mounts::has_selinux(root)), place)?;
-    let note = format!(
+    let text = format!(
         "A folder of the host belongs here and could not be shared:\n{problem}\n\n\
          Nothing can be written here. `machine list` on the host says what is wrong with the machine.\n"
     );
-    fs_err::write(place.join(NOTE), note)?;
-    kernel.make_read_only(place)
-}
-
-fn topmost(kernel: &impl Kernel, place: &Path) -> std::io::Result<Option<mounts::Mounted>> {
-    Ok(mounts::topmost(&kernel.mounts()?, place))
+    let note = Note {
+        source: MISSING,
+        file: NOTE,
+        text: &text,
+    };
+    mounting::block(kernel, root, place, note)
 }
 
 #[cfg(test)]

@@ -1,51 +1,9 @@
 //! The order of things, with a kernel that only takes notes.
 
-use std::io;
-use std::sync::Mutex;
-
 use machine_protocol::boot::ShareKind;
 
-use super::mounts::Call;
 use super::*;
-
-/// Refuses what has the tag `bad`.
-#[derive(Default)]
-struct Notes {
-    mounts: Mutex<Vec<(String, PathBuf)>>,
-    read_only: Mutex<Vec<PathBuf>>,
-}
-
-impl Kernel for Notes {
-    fn mounts(&self) -> io::Result<Vec<u8>> {
-        let mounts = self.mounts.lock().unwrap();
-        let lines = mounts.iter().map(|(source, place)| {
-            let place = place.display().to_string().replace(' ', "\\040");
-            format!("1 1 0:1 / {place} rw - any {source} rw\n")
-        });
-        Ok(lines.collect::<String>().into_bytes())
-    }
-
-    fn mount(&self, call: &Call, place: &Path) -> io::Result<()> {
-        if call.source == "bad" {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        }
-        let mut mounts = self.mounts.lock().unwrap();
-        mounts.push((call.source.clone(), place.to_owned()));
-        Ok(())
-    }
-
-    fn make_read_only(&self, place: &Path) -> io::Result<()> {
-        self.read_only.lock().unwrap().push(place.to_owned());
-        Ok(())
-    }
-
-    fn unmount(&self, place: &Path) -> io::Result<()> {
-        let mut mounts = self.mounts.lock().unwrap();
-        let last = mounts.iter().rposition(|(_, there)| there == place);
-        mounts.remove(last.unwrap());
-        Ok(())
-    }
-}
+use crate::linux::mounting::testing::Notes;
 
 fn share(tag: &str, target: &str) -> Share {
     Share {
@@ -56,11 +14,6 @@ fn share(tag: &str, target: &str) -> Share {
         context: String::new(),
         problem: None,
     }
-}
-
-fn names(kernel: &Notes) -> Vec<String> {
-    let mounts = kernel.mounts.lock().unwrap();
-    mounts.iter().map(|(source, _)| source.clone()).collect()
 }
 
 #[tokio::test]
@@ -89,7 +42,7 @@ async fn what_fails_is_told_and_cannot_be_mistaken_for_an_empty_folder() {
         problems[2].as_deref(),
         Some("the folder `/d` is missing: it is gone")
     );
-    assert_eq!(names(&kernel), ["good", MISSING, MISSING]);
+    assert_eq!(kernel.sources(), ["good", MISSING, MISSING]);
     let blocked = [root.join("b c"), root.join("d")];
     assert_eq!(*kernel.read_only.lock().unwrap(), blocked);
     let note = fs_err::read_to_string(root.join("d").join(NOTE)).unwrap();
@@ -97,11 +50,11 @@ async fn what_fails_is_told_and_cannot_be_mistaken_for_an_empty_folder() {
 
     // An agent that is started again finds all as it is.
     all(Arc::clone(&kernel), root.clone(), &shares).await;
-    assert_eq!(names(&kernel), ["good", MISSING, MISSING]);
+    assert_eq!(kernel.sources(), ["good", MISSING, MISSING]);
     // What was missing at first takes the place of the note.
     let shares = [share("late", "/d")];
     assert_eq!(all(Arc::clone(&kernel), root, &shares).await, [None]);
-    assert_eq!(names(&kernel), ["good", MISSING, "late"]);
+    assert_eq!(kernel.sources(), ["good", MISSING, "late"]);
 }
 
 /// On images based on `OSTree` `/home` is a link.
@@ -138,7 +91,7 @@ async fn a_lost_folder_is_given_up() {
     );
     for _ in 0..2 {
         give_up(&*kernel, &root, "/a/b c").unwrap();
-        assert_eq!(names(&kernel), ["one", "two", MISSING]);
+        assert_eq!(kernel.sources(), ["one", "two", MISSING]);
     }
     assert!(root.join("a/b c").join(NOTE).is_file());
 }
