@@ -374,7 +374,7 @@ mod tests {
         let entries = fs::read_dir(root.path()).unwrap();
         let mut entries: Vec<_> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| !name.ends_with(".lock"))
+            .filter(|name| name.strip_suffix(".lock").is_none())
             .collect();
         entries.sort();
         assert_eq!(entries, ["connections.json", &"d".repeat(90), "s"]);

@@ -71,7 +71,7 @@ pub(super) async fn run(args: &SelftestArgs, session: &Session<'_>) -> Result<u8
         add_steps(&mut made, &steps)?;
         report::write(&made, file, for_programs, session)?;
     }
-    let has_failed = steps.iter().any(|step| step.has_failed());
+    let has_failed = steps.iter().any(Step::has_failed);
     Ok(if has_failed { FAILED } else { SUCCESS })
 }
 

@@ -170,7 +170,9 @@ impl Redactor {
         match value {
             serde_json::Value::String(text) => *text = self.redact_text(text),
             serde_json::Value::Array(values) => {
-                values.iter_mut().for_each(|value| self.redact_json(value));
+                for value in values {
+                    self.redact_json(value);
+                }
             }
             serde_json::Value::Object(fields) => {
                 for (name, value) in fields {
@@ -445,15 +447,12 @@ fn decoded(text: &str) -> String {
                     .and_then(|hex| std::str::from_utf8(hex).ok())
             })
             .flatten();
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = behind;
-            }
+        if let Some(byte) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            bytes.push(byte);
+            rest = behind.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = behind;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

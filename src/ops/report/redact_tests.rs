@@ -84,7 +84,7 @@ fn names_of_nobody_and_short_words_stay() {
     redactor.hide("abc");
     let text = "root / abc";
     assert_eq!(redactor.redact_text(text), text);
-    assert!(!format!("{:?}", redactor).contains("abc"));
+    assert!(!format!("{redactor:?}").contains("abc"));
 }
 
 #[test]
