@@ -21,6 +21,7 @@ pub mod list;
 pub mod logs;
 mod os_disk;
 pub mod port;
+pub mod recreate;
 pub mod rm;
 pub mod set;
 pub mod sockets;
