@@ -19,6 +19,7 @@ mod bad_input;
 mod carry;
 mod clock;
 mod commands;
+mod data_disk;
 mod exec;
 mod facts;
 mod folders;
@@ -110,5 +111,6 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(network::trials());
     trials.extend(many::trials());
     trials.extend(folders::trials());
+    trials.extend(data_disk::trials());
     trials
 }
