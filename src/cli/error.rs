@@ -28,6 +28,7 @@ use crate::ops::cp::CopyError;
 use crate::ops::image::ObtainError;
 use crate::ops::images::ImagesError;
 use crate::ops::init::InitError;
+use crate::ops::recreate::RecreateError;
 use crate::ops::report::ReportError;
 use crate::ops::rm::RemoveError;
 use crate::ops::set::SetError;
@@ -176,7 +177,7 @@ macro_rules! from_errors {
 }
 
 from_errors! {
-    with hints: BundlesError, ConnectionError, CopyError, HostConfError, ImagesError, InitError, ObtainError, ProviderError, ReferenceError, RemoveError, ReportError, SetError, SettingError, SocketError, SshError, StopError, StoreError, VolumesError;
+    with hints: BundlesError, ConnectionError, CopyError, HostConfError, ImagesError, InitError, ObtainError, ProviderError, RecreateError, ReferenceError, RemoveError, ReportError, SetError, SettingError, SocketError, SshError, StopError, StoreError, VolumesError;
     without: DirectoryError, NameError, SuperviseError, TemplateError, serde_json::Error, std::io::Error,
 }
 

@@ -4,6 +4,7 @@ use machine_protocol::sockets::MissingSocket;
 
 use crate::machine::MachineName;
 use crate::machine::resources::{DEFAULT_MEMORY_MIB, HostResources};
+use crate::machine::settings::DEFAULT_USER;
 
 /// Behind the name of a command, nothing for the default machine.
 fn suffix(name: &str) -> String {
@@ -167,6 +168,43 @@ pub fn deletion(paths: &[String]) -> String {
     text
 }
 
+/// What `rm` does not delete, before it asks.
+pub fn data_disk_stays(disk: &str, moves: bool) -> String {
+    let what = if moves {
+        "will be kept"
+    } else {
+        "stays where it is"
+    };
+    format!("The data disk {disk} {what}.\n")
+}
+
+/// Where a data disk is kept, and how it is used again: by the same user of the guest, for it belongs to that user.
+pub fn data_disk_kept(disk: &str, name: &str, user: Option<&str>) -> String {
+    let user = user.filter(|user| *user != DEFAULT_USER);
+    let user = user.map_or_else(String::new, |user| format!(" --username {user}"));
+    format!(
+        "The data disk is kept: {disk}\n\
+         To use it again run:\n\n\tmachine init --data-disk {}{user}{}\n\n",
+        quoted(disk),
+        suffix(name)
+    )
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &str) -> String {
+    format!("'{}'", path.replace('\'', r"'\''"))
+}
+
+/// The end of a successful `recreate`.
+pub fn recreated(name: &str, has_new_data_disk: bool) -> String {
+    let data = if has_new_data_disk {
+        "It has a data disk now, and the next `machine recreate` keeps what is on it\n"
+    } else {
+        ""
+    };
+    format!("Machine \"{name}\" recreated successfully\n{data}")
+}
+
 /// The question of `rm`.
 pub const DELETION_QUESTION: &str = "Are you sure you want to continue?";
 
@@ -259,6 +297,17 @@ mod tests {
             left_behind("vm", 1, false),
             "1 container exists in rootless mode\nhint: see them: podman --connection vm ps --all\n"
         );
+    }
+
+    #[test]
+    fn a_kept_disk_comes_with_the_command_that_uses_it() {
+        let text = data_disk_kept("/d/it's/vm.raw", MachineName::DEFAULT, Some(DEFAULT_USER));
+        assert_eq!(
+            text,
+            "The data disk is kept: /d/it's/vm.raw\nTo use it again run:\n\n\
+             \tmachine init --data-disk '/d/it'\\''s/vm.raw'\n\n"
+        );
+        assert!(data_disk_kept("/d", "vm", None).ends_with("--data-disk '/d' vm\n\n"));
     }
 
     #[test]

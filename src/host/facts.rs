@@ -89,6 +89,19 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
     })
 }
 
+/// Bytes of the whole file system of `path`, which must exist, used or free.
+pub fn total_bytes(path: &Path) -> io::Result<u64> {
+    sys::total_bytes(path).map_err(|source| {
+        io::Error::new(
+            source.kind(),
+            format!(
+                "The size of the file system of `{}` is not known: {source}",
+                path.display()
+            ),
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +124,9 @@ mod tests {
         assert!((1..=4096).contains(&cpus()));
         assert!(!boot_id().is_empty());
         let directory = tempfile::tempdir().unwrap();
-        assert!(free_bytes(directory.path()).unwrap() > 0);
+        let free = free_bytes(directory.path()).unwrap();
+        assert!(0 < free && free <= total_bytes(directory.path()).unwrap());
+        total_bytes(&directory.path().join("missing")).unwrap_err();
         let error = free_bytes(&directory.path().join("missing")).unwrap_err();
         assert!(error.to_string().contains("missing"), "{error}");
     }

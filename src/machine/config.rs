@@ -12,7 +12,7 @@ use crate::machine::ports::{self, Forward, ForwardsError};
 use crate::machine::resources::ResourceError;
 use crate::machine::sockets::{self, ForwardSocket, SocketError};
 use crate::machine::volume::{self, VolumeError};
-use crate::machine::{MachineName, Network, ProviderKind, Resources, Volume, Vsock};
+use crate::machine::{DataDisk, MachineName, Network, ProviderKind, Resources, Volume, Vsock};
 
 /// What was asked for when the machine was made. It is the content of `machine.toml`; nothing that happens to the
 /// machine later is in it.
@@ -40,6 +40,13 @@ pub struct MachineConfig {
     /// The format of the image that the disk lies over, where it does; it decides that file's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<DiskFormat>,
+    /// How often the disk with the operating system was made anew; from 1 on it is a part of the names of that disk and of
+    /// the image below it, so that writing this file is what changes one disk for the other.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: u32,
+    /// The disk for what the engines keep; without one it is on the disk with the operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_disk: Option<DataDisk>,
     /// The directory of the machine's sockets, chosen once, so that the API socket has one path for ever.
     pub sockets: PathBuf,
     /// The port of the host's loopback that leads to the guest's SSH server; 0 until one is chosen, and chosen anew by
@@ -83,6 +90,14 @@ pub struct MachineConfig {
 /// The word for the host's time zone.
 pub const LOCAL_TIME_ZONE: &str = "local";
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference to what it may leave out"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 fn yes() -> bool {
     true
 }
@@ -125,6 +140,9 @@ pub enum ConfigError {
     /// A directory that depends on where the program is started.
     #[error("The directory of the sockets, `{}`, is not an absolute path", .0.display())]
     SocketsNotAbsolute(PathBuf),
+    /// A disk that depends on where the program is started.
+    #[error("The data disk `{}` is not an absolute path", .0.display())]
+    DataDiskNotAbsolute(PathBuf),
     /// Folders that cannot be in the guest.
     #[error(transparent)]
     Volume(#[from] VolumeError),
@@ -144,6 +162,11 @@ impl MachineConfig {
         ports::check(&self.ports)?;
         if !self.sockets.has_root() {
             return Err(ConfigError::SocketsNotAbsolute(self.sockets.clone()));
+        }
+        if let Some(DataDisk::At(path)) = &self.data_disk
+            && !path.has_root()
+        {
+            return Err(ConfigError::DataDiskNotAbsolute(path.clone()));
         }
         volume::check(&self.volumes, &self.user)?;
         let relative = self.volumes.iter().find(|volume| !volume.source.has_root());

@@ -3,6 +3,7 @@
 //! Everything here is pure. No file, process or clock is touched; facts about the host are parameters.
 
 pub mod config;
+pub mod data_disk;
 pub mod deadlines;
 pub mod name;
 pub mod nearest;
@@ -19,6 +20,7 @@ pub mod vsock;
 pub mod word;
 
 pub use config::{DiskFormat, MachineConfig};
+pub use data_disk::DataDisk;
 pub use name::MachineName;
 pub use network::{Egress, GuestNetwork, Network};
 pub use provider_kind::ProviderKind;

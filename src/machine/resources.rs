@@ -15,6 +15,10 @@ pub const DEFAULT_DISK_GIB: u64 = 100;
 pub const LEAST_MEMORY_MIB: u64 = 512;
 /// The least disk, in GiB.
 pub const LEAST_DISK_GIB: u64 = 1;
+/// The least size of the disk with the operating system, in bytes, where what the engines keep is on another one. The file
+/// is sparse, so the number costs the host nothing; the guest has room in it for two releases of Fedora CoreOS (which wants
+/// 10 GiB), for what a user puts into the home directory, and for logs.
+pub const OS_DISK_BYTES: u64 = 20 * GIB;
 /// The largest disk, in GiB (64 TiB). Larger is a slip of the finger, and its size in bytes must not overflow.
 pub const LARGEST_DISK_GIB: u64 = 64 * 1024;
 
@@ -110,13 +114,15 @@ pub enum ResourceError {
         /// Asked for, in GiB.
         wanted: u64,
     },
-    /// A disk smaller than what is to be on it.
-    #[error("requested disk size ({wanted} GB) smaller than the image ({image} GB)")]
-    DiskSmallerThanImage {
+    /// A disk that the host could not hold if there were nothing else on it.
+    #[error(
+        "requested disk size ({wanted} GB) greater than the host's file system ({available} GB)"
+    )]
+    DiskBeyondHost {
         /// Asked for, in GiB.
         wanted: u64,
-        /// The image's virtual size in GiB, rounded up.
-        image: u64,
+        /// The whole file system in GiB, rounded down.
+        available: u64,
     },
 }
 
@@ -135,8 +141,8 @@ impl ResourceError {
             Self::DiskOutOfRange { .. } => {
                 format!("`--disk-size` is in GiB; the default is {DEFAULT_DISK_GIB}")
             }
-            Self::DiskSmallerThanImage { image, .. } => {
-                format!("give at least `--disk-size {image}`, in GiB")
+            Self::DiskBeyondHost { available, .. } => {
+                format!("give at most `--disk-size {available}`, in GiB")
             }
         };
         vec![hint]
@@ -188,25 +194,21 @@ impl Resources {
         Ok(())
     }
 
-    /// Fits the disk to the image that goes on it. A size that was asked for must hold the image; the default grows.
-    pub fn fit_disk(self, wish: &Wish, image_bytes: u64) -> Result<Self, ResourceError> {
-        let image = image_bytes.div_ceil(GIB);
-        let disk_gib = match wish.disk_gib {
-            Some(wanted) if wanted < image => {
-                return Err(ResourceError::DiskSmallerThanImage { wanted, image });
-            }
-            Some(wanted) => wanted,
-            None => self.disk_gib.max(image),
-        };
-        let fitted = Self { disk_gib, ..self };
-        fitted.check_bounds()?;
-        Ok(fitted)
-    }
-
     /// The disk's size in bytes.
     pub fn disk_bytes(&self) -> u64 {
         self.disk_gib.saturating_mul(GIB)
     }
+}
+
+/// Refuses a disk of so many GiB on a file system of `total_bytes`; one of 0 bytes says nothing.
+pub fn check_disk_fits(wanted: u64, total_bytes: u64) -> Result<(), ResourceError> {
+    if total_bytes == 0 || wanted.saturating_mul(GIB) <= total_bytes {
+        return Ok(());
+    }
+    Err(ResourceError::DiskBeyondHost {
+        wanted,
+        available: total_bytes / GIB,
+    })
 }
 
 #[cfg(test)]
@@ -321,27 +323,24 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_holds_its_image() {
-        let settled = Resources::settle(&Wish::default(), &HOST).unwrap();
-        let wish = Wish {
-            disk_gib: Some(10),
-            ..Wish::default()
-        };
-        assert_eq!(settled.fit_disk(&wish, 10 * GIB).unwrap().disk_gib, 10);
+    fn a_disk_fits_the_whole_file_system() {
+        for (wanted, total) in [
+            (10, 10 * GIB),
+            (1, GIB),
+            (10, u64::MAX),
+            (u64::MAX, u64::MAX),
+        ] {
+            assert_eq!(check_disk_fits(wanted, total), Ok(()), "{wanted} {total}");
+        }
+        let error = check_disk_fits(10, 10 * GIB - 1).unwrap_err();
         assert_eq!(
-            settled
-                .fit_disk(&wish, 10 * GIB + 1)
-                .unwrap_err()
-                .to_string(),
-            "requested disk size (10 GB) smaller than the image (11 GB)"
+            error.to_string(),
+            "requested disk size (10 GB) greater than the host's file system (9 GB)"
         );
-        assert_eq!(
-            settled
-                .fit_disk(&Wish::default(), 120 * GIB)
-                .unwrap()
-                .disk_gib,
-            120
-        );
+        assert_eq!(error.hints(), ["give at most `--disk-size 9`, in GiB"]);
+        check_disk_fits(u64::MAX, 10 * GIB).unwrap_err();
+        // A file system that tells nothing, such as one of a network.
+        assert_eq!(check_disk_fits(10, 0), Ok(()));
     }
 
     proptest! {
@@ -350,16 +349,14 @@ mod tests {
             cpus in proptest::option::of(any::<u32>()),
             memory_mib in proptest::option::of(any::<u64>()),
             disk_gib in proptest::option::of(any::<u64>()),
-            host_cpus in 1_u32..512, host_memory in 1_u64..1 << 40, image in any::<u64>(),
+            host_cpus in 1_u32..512, host_memory in 1_u64..1 << 40,
         ) {
             let wish = Wish { cpus, memory_mib, disk_gib };
             let host = HostResources { cpus: host_cpus, memory_mib: host_memory };
             if let Ok(settled) = Resources::settle(&wish, &host) {
                 prop_assert!((1..=host_cpus).contains(&settled.cpus));
                 prop_assert!((LEAST_MEMORY_MIB..=host_memory).contains(&settled.memory_mib));
-                if let Ok(fitted) = settled.fit_disk(&wish, image) {
-                    prop_assert!(fitted.disk_bytes() >= image);
-                }
+                prop_assert_eq!(settled.disk_bytes() / GIB, settled.disk_gib);
             }
         }
     }

@@ -277,7 +277,7 @@ impl Settings {
             ResourceError::TooManyCpus { .. } | ResourceError::NoCpu => {
                 ("number of CPUs", &self.cpus)
             }
-            ResourceError::DiskOutOfRange { .. } | ResourceError::DiskSmallerThanImage { .. } => {
+            ResourceError::DiskOutOfRange { .. } | ResourceError::DiskBeyondHost { .. } => {
                 ("disk size", &self.disk_gib)
             }
         };

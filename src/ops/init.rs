@@ -1,11 +1,9 @@
 //! `init`: making a machine.
 //!
 //! Everything that can be found out beforehand is checked before anything is made, in podman's order: user, name,
-//! memory, CPUs, volumes, image. After that the machine is made as a [`Draft`], so that a failure, a cancellation and a dropped
+//! memory, CPUs, disk, volumes, image. After that the machine is made as a [`Draft`], so that a failure, a cancellation and a dropped
 //! future leave nothing.
 
-#[path = "init/disk.rs"]
-mod disk;
 #[cfg(unix)]
 #[path = "init/unix.rs"]
 mod platform;
@@ -18,7 +16,7 @@ mod tests;
 
 use std::future::Future;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use jiff::Timestamp;
@@ -37,9 +35,12 @@ use crate::machine::resources::{HostResources, ResourceError, Wish};
 use crate::machine::sockets::{self, SocketError};
 use crate::machine::volume::{self, VolumeError};
 use crate::machine::{
-    ForwardSocket, MachineConfig, MachineName, Network, ProviderKind, Resources, Volume, Vsock,
+    DataDisk, ForwardSocket, MachineConfig, MachineName, Network, ProviderKind, Resources, Volume,
+    Vsock,
 };
+use crate::ops::data_disk::{self, DataDiskError};
 use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage, ObtainError};
+use crate::ops::os_disk::{self, Recipe};
 use crate::provider::registry;
 use crate::store::{Draft, EditGuard, Store, StoreError, StoredMachine};
 
@@ -59,6 +60,8 @@ pub struct InitRequest {
     pub image: ImageRequest,
     /// CPUs, memory and disk.
     pub wish: Wish,
+    /// The file that is to be its data disk; without one it gets a new disk.
+    pub data_disk: Option<PathBuf>,
     /// Whether the API socket is the engine of root.
     pub rootful: bool,
     /// How its connections lead to it.
@@ -100,6 +103,8 @@ pub struct Host {
     pub user_id: u32,
     /// The free space of the file system with this directory.
     pub free_bytes: fn(&Path) -> io::Result<u64>,
+    /// The whole size of the file system with this directory.
+    pub total_bytes: fn(&Path) -> io::Result<u64>,
 }
 
 impl Host {
@@ -112,6 +117,7 @@ impl Host {
             },
             user_id: facts::user_id(),
             free_bytes: facts::free_bytes,
+            total_bytes: facts::total_bytes,
         }
     }
 }
@@ -175,6 +181,9 @@ pub enum InitError {
     /// The host cannot give what is asked for.
     #[error(transparent)]
     Resources(#[from] ResourceError),
+    /// There can be no such data disk.
+    #[error(transparent)]
+    DataDisk(#[from] DataDiskError),
     /// The guest cannot have these folders.
     #[error(transparent)]
     Volume(#[from] VolumeError),
@@ -226,6 +235,7 @@ impl InitError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Resources(error) => error.hints(),
+            Self::DataDisk(error) => error.hints(),
             Self::Volume(error) => error.hints(),
             Self::Socket(error) => error.hints(),
             Self::Obtain(error) => error.hints(),
@@ -241,7 +251,6 @@ impl InitError {
 /// What is checked and computed before anything is made.
 struct Plan {
     image: LocalImage,
-    resources: Resources,
     contents: Image,
     description: String,
     uid: u32,
@@ -269,9 +278,9 @@ pub async fn init(
         }
         Ok(())
     };
-    let resources = check(store, connections, host, request)?;
+    let (resources, data_disk) = check(store, connections, host, request)?;
     let image = image::obtain(cache, &request.image, &Reporter(reporter)).await?;
-    let plan = plan(host, request, resources, image)?;
+    let plan = plan(host, request, image)?;
     go_on()?;
     reporter.progress(InitProgress::Image {
         description: plan.description.clone(),
@@ -282,13 +291,28 @@ pub async fn init(
         blocking(&request.name, move || store.begin(&name)).await??
     };
     go_on()?;
-    let disk = disk::make(&draft, host, request, &plan, reporter).await?;
-    // What was packed has its size only now.
-    let resources = plan.resources.fit_disk(&request.wish, disk.virtual_bytes)?;
+    let recipe = Recipe {
+        image: &plan.image,
+        contents: plan.contents,
+        checksum: request.image.checksum,
+        provider: request.provider,
+    };
+    let made = os_disk::make(draft.files(), host, &recipe, &Reporter(reporter)).await;
+    let disk = made.map_err(|error| match error {
+        ImageError::Cancelled { .. } => InitError::Cancelled(request.name.clone()),
+        error => error.into(),
+    })?;
     go_on()?;
     reporter.progress(InitProgress::Completing);
     write_files(&draft, &plan, &request.name)?;
     go_on()?;
+    match &data_disk {
+        DataDisk::Own => data_disk::create(&draft.files().data_disk(), resources.disk_gib)?,
+        DataDisk::At(path) if request.wish.disk_gib.is_some() => {
+            data_disk::grow(path, resources.disk_gib)?;
+        }
+        DataDisk::At(_) => {}
+    }
 
     // Held until the machine's file says whose it is, so that another `init` finds another.
     let port = store.free_ssh_port();
@@ -304,6 +328,8 @@ pub async fn init(
         image_checksum: plan.image.cached.map(|checksum| checksum.to_string()),
         disk: disk.format,
         base: disk.base,
+        generation: 0,
+        data_disk: Some(data_disk),
         sockets: draft.sockets().to_owned(),
         ssh_port,
         time_zone: request.time_zone.clone(),
@@ -358,29 +384,38 @@ fn check(
     connections: &ConnectionsFile,
     host: &Host,
     request: &InitRequest,
-) -> Result<Resources, InitError> {
+) -> Result<(Resources, DataDisk), InitError> {
     check_user(&request.user)?;
     store.check_free(&request.name)?;
     // The pair of a machine whose `rm` was killed is in nobody's way.
     pair::sweep(connections, |name| store.absent(name))?;
     pair::check_free(&connections.read()?, &request.name)?;
-    let resources = Resources::settle(&request.wish, &host.resources)?;
+    let mut resources = Resources::settle(&request.wish, &host.resources)?;
+    let data_disk = match &request.data_disk {
+        None => DataDisk::Own,
+        Some(path) => {
+            let found = data_disk::find(path, request.wish.disk_gib)?;
+            store.check_data_disk(&found.path, &request.name)?;
+            resources.disk_gib = found.gib;
+            resources.check_bounds()?;
+            DataDisk::At(found.path)
+        }
+    };
+    if let Some(wanted) = request.wish.disk_gib {
+        let place = match &data_disk {
+            DataDisk::Own => store.directory(),
+            DataDisk::At(path) => path,
+        };
+        data_disk::check_fits(host, place, wanted)?;
+    }
     volume::check(&request.volumes, &request.user)?;
     sockets::check(&request.forward_sockets, &request.volumes, &request.user)?;
-    Ok(resources)
+    Ok((resources, data_disk))
 }
 
 /// What is left to check, and what else can fail without leaving anything.
-fn plan(
-    host: &Host,
-    request: &InitRequest,
-    resources: Resources,
-    image: LocalImage,
-) -> Result<Plan, InitError> {
+fn plan(host: &Host, request: &InitRequest, image: LocalImage) -> Result<Plan, InitError> {
     let contents = machine_images::inspect(&image.path)?;
-    let image_bytes = contents.virtual_bytes.unwrap_or(0);
-    let resources = resources.fit_disk(&request.wish, image_bytes)?;
-
     let uid = match host.user_id {
         0 => FIRST_USER_ID,
         uid => uid,
@@ -388,11 +423,16 @@ fn plan(
     let comment = format!("machine {}", request.name);
     let client_key = keys::generate(&comment)?;
     let host_key = keys::generate(&comment)?;
-    let ignition = ignition(&request.user, uid, &request.volumes, &client_key, &host_key)?;
+    let ignition = ignition(
+        &request.user,
+        uid,
+        &request.volumes,
+        client_key.public.clone(),
+        host_key.clone(),
+    )?;
     Ok(Plan {
-        resources,
         contents,
-        description: describe(&image.name, contents),
+        description: os_disk::describe(&image.name, contents),
         image,
         uid,
         secret: Secret::generate()?,
@@ -403,7 +443,17 @@ fn plan(
 }
 
 /// Tells of a download as a part of making the machine.
-struct Reporter<'a>(&'a dyn InitReporter);
+pub(super) struct Reporter<'a>(pub(super) &'a dyn InitReporter);
+
+impl machine_images::Reporter for Reporter<'_> {
+    fn copying(&self, done: u64, total: u64) {
+        self.0.progress(InitProgress::Copying { done, total });
+    }
+
+    fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
 
 impl FetchReporter for Reporter<'_> {
     fn progress(&self, progress: FetchProgress) {
@@ -455,30 +505,16 @@ pub(super) fn ignition(
     user: &str,
     uid: u32,
     volumes: &[Volume],
-    client_key: &KeyPair,
-    host_key: &KeyPair,
+    authorized_key: String,
+    host_key: KeyPair,
 ) -> Result<String, ProvisioningError> {
     machine_provisioning::ignition(&GuestSpec {
         user: user.to_owned(),
         uid,
-        authorized_key: client_key.public.clone(),
-        host_key: host_key.clone().into(),
+        authorized_key,
+        host_key: host_key.into(),
         mounts: volumes.iter().map(|volume| volume.target.clone()).collect(),
     })
-}
-
-/// The image as a user wants to see it: where it is, what it is, how large.
-fn describe(name: &str, contents: Image) -> String {
-    let Some(format) = contents.format.map(disk::stored_format) else {
-        return "none (a blank disk)".to_owned();
-    };
-    let packing = contents
-        .packing
-        .map_or_else(String::new, |packing| format!(" in {}", packing.name()));
-    let size = contents.virtual_bytes.map_or_else(String::new, |bytes| {
-        format!(", {} MiB", bytes.div_ceil(1 << 20))
-    });
-    format!("{name} ({format}{packing}{size})")
 }
 
 /// Runs what waits for locks and disks where it may.

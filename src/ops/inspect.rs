@@ -22,6 +22,8 @@ pub struct InspectedMachine {
     pub api_socket: PathBuf,
     /// How SSH clients get in.
     pub ssh: SshAccess,
+    /// Its data disk, if it has one.
+    pub data_disk: Option<PathBuf>,
 }
 
 /// How SSH clients get into the guest.
@@ -49,6 +51,7 @@ pub fn inspect(
         last_up: machine.last_up(),
         directory: machine.files.directory().to_owned(),
         api_socket: machine.files.api_socket(),
+        data_disk: machine.files.data_disk_of(&machine.config),
         ssh: SshAccess {
             identity: machine.files.ssh_client_key(),
             known_hosts: machine.files.known_hosts(),

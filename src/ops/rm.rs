@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::connection::machine as pair;
 use crate::connection::{ConnectionError, ConnectionsFile};
-use crate::machine::{MachineName, Status};
+use crate::machine::{DataDisk, MachineConfig, MachineName, Status};
 use crate::store::{MachineFiles, Store, StoreError};
 use crate::supervisor::client;
 
@@ -26,6 +26,36 @@ pub struct RemovalPlan {
     pub status: Status,
     /// Every file that would be deleted, sorted; the machine's directory is the last.
     pub paths: Vec<PathBuf>,
+    /// What was asked for when it was made; `None` where that cannot be read.
+    pub config: Option<MachineConfig>,
+    /// Whether its own data disk is kept.
+    pub keeps_data: bool,
+}
+
+impl RemovalPlan {
+    /// The same without the machine's own data disk, which is moved to where it is kept.
+    pub fn keep_data(mut self) -> Result<Self, RemoveError> {
+        let disk = self.files.data_disk();
+        let disks = self.config.as_ref().map(|config| &config.data_disk);
+        match disks {
+            // The user's own file stays anyway, and so does one that is not known.
+            Some(Some(DataDisk::At(_))) => return Ok(self),
+            None if !self.paths.contains(&disk) => return Ok(self),
+            Some(Some(DataDisk::Own)) | None if self.paths.contains(&disk) => {}
+            _ => return Err(RemoveError::NoDataDisk { name: self.name }),
+        }
+        self.paths.retain(|path| *path != disk);
+        self.keeps_data = true;
+        Ok(self)
+    }
+
+    /// The user's own file that is the machine's data disk, and stays.
+    pub fn file_that_stays(&self) -> Option<&Path> {
+        match self.config.as_ref()?.data_disk.as_ref()? {
+            DataDisk::At(path) => Some(path),
+            DataDisk::Own => None,
+        }
+    }
 }
 
 /// Why a machine was not removed.
@@ -41,6 +71,20 @@ pub enum RemoveError {
         name: MachineName,
         /// What it is doing.
         status: Status,
+    },
+    /// There is nothing to keep.
+    #[error("Machine `{name}` has no data disk of its own that could be kept")]
+    NoDataDisk {
+        /// The machine.
+        name: MachineName,
+    },
+    /// A file of the user's would go with the directory.
+    #[error("The data disk `{}` lies in the directory of machine `{name}`, which would be removed", path.display())]
+    DataDiskInside {
+        /// The machine.
+        name: MachineName,
+        /// The disk.
+        path: PathBuf,
     },
     /// It had to be stopped first, and that failed.
     #[error("Machine `{name}` could not be stopped, so it was not removed")]
@@ -74,6 +118,12 @@ impl RemoveError {
         match self {
             Self::Store(error) => error.hints(),
             Self::Running { name, .. } => StoreError::InUse { name: name.clone() }.hints(),
+            Self::NoDataDisk { name } => vec![format!(
+                "what its engines keep goes with the machine; remove it all with `machine rm {name}`"
+            )],
+            Self::DataDiskInside { .. } => vec![
+                "move it out, and correct `data_disk` in the machine's `machine.toml`".to_owned(),
+            ],
             Self::Stop { .. } | Self::StillRunning { .. } | Self::Lost { .. } => Vec::new(),
         }
     }
@@ -90,22 +140,36 @@ pub fn plan(
         name: name.to_owned(),
     };
     let name = MachineName::parse(name).map_err(not_found)?;
-    let files =
+    let (files, config) =
         match store.load(&name) {
-            Ok(machine) => machine.files,
+            Ok(machine) => (machine.files, Some(machine.config)),
             Err(
                 StoreError::Corrupt { .. } | StoreError::Newer { .. } | StoreError::Read { .. },
-            ) if force => store.files(&name)?,
+            ) if force => (store.files(&name)?, None),
             Err(error) => return Err(error.into()),
         };
     let status = probe(&files);
     refuse_running(&name, &status, force)?;
-    Ok(RemovalPlan {
+    let plan = RemovalPlan {
         paths: paths(&files)?,
         name,
         files,
         status,
-    })
+        config,
+        keeps_data: false,
+    };
+    match plan.file_that_stays() {
+        Some(path) if is_inside(path, plan.files.directory()) => Err(RemoveError::DataDiskInside {
+            path: path.to_owned(),
+            name: plan.name,
+        }),
+        _ => Ok(plan),
+    }
+}
+
+fn is_inside(path: &Path, directory: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    real(path).starts_with(real(directory))
 }
 
 /// What was removed, and what could not be.
@@ -113,6 +177,8 @@ pub fn plan(
 pub struct Removed {
     /// The machine is gone, its connections may still be there: the next command that changes something removes them.
     pub connections: Option<ConnectionError>,
+    /// Where its data disk is kept.
+    pub data_disk: Option<PathBuf>,
 }
 
 /// Removes what was planned. A machine that is not stopped is stopped first where `force` says so, else refused.
@@ -146,8 +212,8 @@ where
     client::sweep(&plan.files);
     let work = {
         let (store, connections) = (store.clone(), connections.clone());
-        let (name, files) = (name.clone(), plan.files.clone());
-        move || remove_now(&store, &connections, &name, &files)
+        let plan = plan.clone();
+        move || remove_now(&store, &connections, &plan)
     };
     let removed = tokio::task::spawn_blocking(work).await;
     removed.map_err(|source| RemoveError::Lost {
@@ -160,22 +226,30 @@ where
 fn remove_now(
     store: &Store,
     connections: &ConnectionsFile,
-    name: &MachineName,
-    files: &MachineFiles,
+    plan: &RemovalPlan,
 ) -> Result<Removed, RemoveError> {
-    let remains = match store.edit(name)?.remove() {
-        Ok(()) => None,
+    let guard = store.edit(&plan.name)?;
+    let removed = if plan.keeps_data {
+        guard.remove_but_data()
+    } else {
+        guard.remove().map(|()| None)
+    };
+    let (data_disk, remains) = match removed {
+        Ok(data_disk) => (data_disk, None),
         // It is gone all the same.
-        Err(error @ StoreError::Remains { .. }) => Some(error),
+        Err(error @ (StoreError::Remains { .. } | StoreError::DataDiskNotMoved { .. })) => {
+            (None, Some(error))
+        }
         Err(error) => return Err(error.into()),
     };
-    let gone = || store.absent(name).is_some();
-    let unconnected = pair::remove(connections, files, gone)
+    let gone = || store.absent(&plan.name).is_some();
+    let unconnected = pair::remove(connections, &plan.files, gone)
         .and_then(|()| pair::sweep(connections, |name| store.absent(name)));
     match remains {
         Some(error) => Err(error.into()),
         None => Ok(Removed {
             connections: unconnected.err(),
+            data_disk,
         }),
     }
 }
@@ -529,6 +603,96 @@ mod tests {
             .unwrap();
         }
         assert!(bench.store.names().unwrap().is_empty());
+    }
+
+    fn with_data_disk(bench: &Bench, disk: Option<DataDisk>) -> MachineFiles {
+        let machine = bench.make("dev");
+        let guard = bench.store.edit(&machine.config.name).unwrap();
+        let update = guard.update::<StoreError>(|config| {
+            config.data_disk = disk;
+            Ok(())
+        });
+        update.unwrap();
+        machine.files
+    }
+
+    #[tokio::test]
+    async fn the_data_disk_goes_or_is_kept() {
+        let bench = Bench::new();
+        for (round, kept) in [None, Some("dev.raw"), Some("dev-2.raw")]
+            .into_iter()
+            .enumerate()
+        {
+            let files = with_data_disk(&bench, Some(DataDisk::Own));
+            fs::write(files.data_disk(), round.to_string()).unwrap();
+            let mut planned = plan(&bench.store, "dev", false, stopped).unwrap();
+            assert!(planned.paths.contains(&files.data_disk()));
+            if kept.is_some() {
+                planned = planned.keep_data().unwrap();
+                assert!(!planned.paths.contains(&files.data_disk()));
+            }
+            let file = connections(&bench);
+            let removed = remove(&bench.store, &file, &planned, false, stopped, never);
+            let found = removed.await.unwrap().data_disk;
+            let found = found.as_ref().map(|path| path.file_name().unwrap());
+            assert_eq!(found, kept.map(std::ffi::OsStr::new));
+            assert!(!files.directory().exists());
+        }
+        let disks = bench.directories().data.join("data-disks");
+        assert_eq!(fs::read(disks.join("dev.raw")).unwrap(), b"1");
+        assert_eq!(fs::read(disks.join("dev-2.raw")).unwrap(), b"2");
+        assert_eq!(bench.hidden(), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_file_of_the_users_stays_wherever_it_is() {
+        let bench = Bench::new();
+        let theirs = bench.root.path().join("theirs.raw");
+        fs::write(&theirs, "x").unwrap();
+        for keep in [false, true] {
+            with_data_disk(&bench, Some(DataDisk::At(theirs.clone())));
+            let mut planned = plan(&bench.store, "dev", false, stopped).unwrap();
+            assert_eq!(planned.file_that_stays(), Some(&*theirs));
+            if keep {
+                planned = planned.keep_data().unwrap();
+            }
+            let file = connections(&bench);
+            let removed = remove(&bench.store, &file, &planned, false, stopped, never);
+            assert_eq!(removed.await.unwrap().data_disk, None);
+            assert!(theirs.exists());
+        }
+        let files = with_data_disk(&bench, None);
+        let planned = plan(&bench.store, "dev", false, stopped).unwrap();
+        let error = planned.keep_data().unwrap_err();
+        assert!(matches!(error, RemoveError::NoDataDisk { .. }), "{error}");
+        let guard = bench.store.edit(&"dev".parse().unwrap()).unwrap();
+        let update = guard.update::<StoreError>(|config| {
+            config.data_disk = Some(DataDisk::At(files.directory().join("mine.raw")));
+            Ok(())
+        });
+        update.unwrap();
+        let error = plan(&bench.store, "dev", true, stopped).unwrap_err();
+        assert!(
+            matches!(error, RemoveError::DataDiskInside { .. }),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_disk_of_an_unreadable_machine_can_be_kept() {
+        let bench = Bench::new();
+        for has_disk in [false, true] {
+            let files = bench.make("dev").files;
+            fs::write(files.config(), "damaged").unwrap();
+            if has_disk {
+                fs::write(files.data_disk(), "x").unwrap();
+            }
+            let planned = plan(&bench.store, "dev", true, stopped).unwrap();
+            let planned = planned.keep_data().unwrap();
+            let file = connections(&bench);
+            let removed = remove(&bench.store, &file, &planned, true, stopped, never);
+            assert_eq!(removed.await.unwrap().data_disk.is_some(), has_disk);
+        }
     }
 
     #[test]

@@ -17,12 +17,14 @@
 mod tests;
 
 use std::io;
+use std::path::Path;
 
 use fs_err as fs;
 use machine_images::ImageError;
 use machine_protocol::sockets::MissingSocket;
 use thiserror::Error;
 
+use super::data_disk::{self, DataDiskError};
 use super::init::{Host, allocated_bytes};
 use crate::connection::{self, ConnectionError, ConnectionsFile};
 use crate::engine::{self, EngineError};
@@ -146,6 +148,9 @@ pub enum SetError {
     /// The disk cannot be grown.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The data disk cannot be grown.
+    #[error(transparent)]
+    DataDisk(#[from] DataDiskError),
     /// No provider passes USB devices through yet (spec 1.4.8 has the text for those that never do).
     #[error("changing USBs not supported for {provider} machines")]
     Usb {
@@ -178,6 +183,7 @@ impl SetError {
             Self::Store(error) => error.hints(),
             Self::Resources(error) => error.hints(),
             Self::Image(error) => error.hints(),
+            Self::DataDisk(error) => error.hints(),
             Self::Setting(error) => error.hints(),
             Self::Connection { source, .. } => source.hints(),
             Self::NotStopped {
@@ -346,8 +352,14 @@ pub async fn set(
                 current: old.resources.disk_gib,
             });
         }
-        shortage = check_space(host, guard.files(), old.disk, wanted)?;
-        new.resources.disk_gib = grow(guard.files(), old.disk, wanted).await?;
+        let data_disk = guard.files().data_disk_of(&old);
+        let disk = data_disk.unwrap_or_else(|| guard.files().os_disk(old.disk));
+        data_disk::check_fits(host, &disk, wanted)?;
+        shortage = check_space(host, &disk, wanted)?;
+        new.resources.disk_gib = match old.data_disk {
+            Some(_) => data_disk::grow(&disk, wanted)?,
+            None => grow(&disk, old.disk, wanted).await?,
+        };
     }
     let config = write(&guard, connections, &old, new).await?;
     Ok(SetOutcome {
@@ -520,25 +532,19 @@ async fn edit(store: &Store, name: &MachineName) -> Result<EditGuard, SetError> 
 /// Refuses a growth that cannot even be written, and tells of one that the host could not fill.
 ///
 /// A file system without an answer is not asked again.
-fn check_space(
-    host: &Host,
-    files: &MachineFiles,
-    format: DiskFormat,
-    disk_gib: u64,
-) -> Result<Option<Shortage>, ImageError> {
-    let path = files.os_disk(format);
-    let Ok(free_bytes) = (host.free_bytes)(files.directory()) else {
+fn check_space(host: &Host, path: &Path, disk_gib: u64) -> Result<Option<Shortage>, ImageError> {
+    let Ok(free_bytes) = (host.free_bytes)(path.parent().unwrap_or(path)) else {
         return Ok(None);
     };
     if free_bytes < GROWTH_BYTES {
         return Err(ImageError::Full {
-            path,
+            path: path.to_owned(),
             needed: GROWTH_BYTES,
             free: Some(free_bytes),
             source: io::ErrorKind::StorageFull.into(),
         });
     }
-    let there = fs::metadata(&path).map_or(0, |metadata| allocated_bytes(&metadata));
+    let there = fs::metadata(path).map_or(0, |metadata| allocated_bytes(&metadata));
     let to_come = disk_gib.saturating_mul(GIB).saturating_sub(there);
     Ok((to_come > free_bytes).then_some(Shortage {
         disk_gib,
@@ -546,13 +552,13 @@ fn check_space(
     }))
 }
 
-/// Grows the disk, and returns its size in GiB: more than asked for, where an earlier growth was not finished.
-async fn grow(files: &MachineFiles, format: DiskFormat, disk_gib: u64) -> Result<u64, ImageError> {
+/// Grows the disk with the operating system, on which the engines of a machine without a data disk keep what they have, and returns its size in GiB: more than asked for, where an earlier growth was not finished.
+async fn grow(disk: &Path, format: DiskFormat, disk_gib: u64) -> Result<u64, ImageError> {
     let bytes = disk_gib.saturating_mul(GIB);
     let stored = match format {
         DiskFormat::Qcow2 => machine_images::DiskFormat::Qcow2,
         DiskFormat::Raw => machine_images::DiskFormat::Raw,
     };
-    let grown = machine_images::grow(&files.os_disk(format), stored, bytes).await?;
+    let grown = machine_images::grow(disk, stored, bytes).await?;
     Ok(grown.virtual_bytes.div_ceil(GIB))
 }

@@ -219,6 +219,9 @@ pub struct LaunchPlan {
     pub os_disk_format: DiskFormat,
     /// The image that the disk lies over, and its format.
     pub os_base: Option<(PathBuf, DiskFormat)>,
+    /// The raw disk for what the engines keep, which the guest finds by its serial number,
+    /// [`DATA_DISK_SERIAL`](machine_protocol::boot::DATA_DISK_SERIAL).
+    pub data_disk: Option<PathBuf>,
     /// The seed disk, attached read-only.
     pub seed: Option<PathBuf>,
     /// The Ignition configuration.
@@ -276,6 +279,7 @@ pub(crate) mod testing {
             os_disk: file("disk.qcow2"),
             os_disk_format: DiskFormat::Qcow2,
             os_base: None,
+            data_disk: None,
             seed: Some(file("seed.img")),
             ignition: Some(file("ignition.json")),
             network: NetworkJoint::BuiltIn {

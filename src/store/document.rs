@@ -17,7 +17,10 @@ use super::{CorruptReason, MachineFiles, StoreError};
 use crate::machine::{MachineConfig, MachineName};
 
 /// The format that is written.
-const FORMAT: Format = Format { major: 1, minor: 5 };
+const FORMAT: Format = Format { major: 1, minor: 6 };
+
+/// The keys that are left out where they say nothing. All others are written whatever their value is.
+const OPTIONAL: [&str; 4] = ["image_checksum", "base", "generation", "data_disk"];
 
 /// The version of a document's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +79,7 @@ pub(super) fn render(config: &MachineConfig) -> Result<String, StoreError> {
     let body = body(config)?;
     Ok(format!(
         "# What was asked for when this machine was made. Memory is in MiB, the disk in GiB.\n\
-         # Edit it while the machine is stopped; `name`, `disk`, `base` and `sockets` have to stay.\n\
+         # Edit it while the machine is stopped; `name`, `disk`, `base`, `generation`, `data_disk` and `sockets` have to stay.\n\
          format = \"{FORMAT}\"\n{body}"
     ))
 }
@@ -108,6 +111,11 @@ pub(super) fn amend(
         .parse()
         .map_err(|error: toml_edit::TomlError| corrupt(error.into()))?;
     merge(document.as_table_mut(), wanted.as_table());
+    for key in OPTIONAL {
+        if !wanted.contains_key(key) {
+            document.remove(key);
+        }
+    }
     document["format"] = toml_edit::value(FORMAT.to_string());
     Ok(document.to_string())
 }
@@ -168,7 +176,7 @@ pub(super) fn read_last_up(files: &MachineFiles) -> Option<Timestamp> {
 mod tests {
     use super::super::testing::{config, name};
     use super::*;
-    use crate::machine::Volume;
+    use crate::machine::{DataDisk, Volume};
 
     const PATH: &str = "/m/dev/machine.toml";
 
@@ -196,10 +204,57 @@ mod tests {
 
     #[test]
     fn what_is_written_is_the_golden_file_and_is_read_back() {
-        let config = config("dev", "/m/dev");
+        let config = recreated();
         let text = render(&config).unwrap();
-        assert_eq!(text, golden("machine-1.5.toml"));
+        assert_eq!(text, golden("machine-1.6.toml"));
         assert_eq!(read(&text).unwrap(), config);
+    }
+
+    /// With every key that is left out where it says nothing.
+    fn recreated() -> MachineConfig {
+        MachineConfig {
+            image_checksum: Some("sha256:00".to_owned()),
+            base: Some(crate::machine::DiskFormat::Raw),
+            generation: 2,
+            data_disk: Some(DataDisk::Own),
+            ..config("dev", "/m/dev")
+        }
+    }
+
+    #[test]
+    fn a_data_disk_is_own_or_a_path() {
+        let with = |value: &str| {
+            read(&golden("machine-1.6.toml").replace("\"own\"", value))
+                .map(|config| config.data_disk)
+                .map_err(|error| chain(&error))
+        };
+        assert_eq!(with("\"own\"").unwrap(), Some(DataDisk::Own));
+        let there = Some(DataDisk::At("/a b/c.raw".into()));
+        assert_eq!(with("'/a b/c.raw'").unwrap(), there);
+        let mut config = recreated();
+        config.data_disk = there;
+        assert_eq!(read(&render(&config).unwrap()).unwrap(), config);
+        for (value, expected) in [
+            ("'c.raw'", "The data disk `c.raw` is not an absolute path"),
+            ("'Own'", "The data disk `Own` is not an absolute path"),
+            ("''", "a data disk is `own` or a path"),
+            ("true", "invalid type"),
+        ] {
+            let error = with(value).unwrap_err();
+            assert!(error.contains(expected), "{value}: {error}");
+        }
+    }
+
+    /// A key that is left out of the new text would keep its old value.
+    #[test]
+    fn what_is_said_no_more_goes() {
+        let old = render(&recreated())
+            .unwrap()
+            .replace("cpus = 2", "cpus = 2 # enough");
+        let wanted = config("dev", "/m/dev");
+        let new = amend(&name("dev"), Path::new(PATH), old.as_bytes(), &wanted).unwrap();
+        assert_eq!(read(&new).unwrap(), wanted, "{new}");
+        assert!(new.contains("cpus = 2 # enough"), "{new}");
     }
 
     #[test]
@@ -238,7 +293,7 @@ mod tests {
             "[else]\nkey = \"kept\"",
             "# Edit it while",
             "rootful = true",
-            "format = \"1.5\"",
+            "format = \"1.6\"",
         ] {
             assert!(new.contains(kept), "{kept}: {new}");
         }
@@ -342,7 +397,7 @@ mod tests {
         assert_eq!(
             read(&golden("newer-major.toml")).unwrap_err().to_string(),
             "Machine `dev` was made by a newer version of this program: \
-             `/m/dev/machine.toml` has format 2.0, this version reads 1.5"
+             `/m/dev/machine.toml` has format 2.0, this version reads 1.6"
         );
     }
 

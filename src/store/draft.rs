@@ -18,7 +18,7 @@ use machine_host::lock::FileLock;
 
 use super::layout::{LOCK_SUFFIX, Unfinished};
 use super::{MachineFiles, Store, StoreError, StoredMachine, document, leftovers, sync_directory};
-use crate::machine::{MachineConfig, MachineName};
+use crate::machine::{DataDisk, MachineConfig, MachineName};
 
 /// A machine that is being made. Dropped without [`Draft::commit`], it leaves nothing.
 #[derive(Debug)]
@@ -119,6 +119,9 @@ impl Draft {
 
         let _store_lock = self.store.lock()?;
         self.store.check_free(&self.name)?;
+        if let Some(DataDisk::At(path)) = &config.data_disk {
+            self.store.check_data_disk(path, &self.name)?;
+        }
         let directory = self.final_directory();
         let short = self.sockets != directory;
         if short {

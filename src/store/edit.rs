@@ -1,6 +1,7 @@
 //! Changing and removing a machine that exists.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use machine_host::atomic::{self, Access};
@@ -8,7 +9,7 @@ use machine_host::lock::{FileLock, LockError};
 
 use super::draft::{random, testing_pause};
 use super::layout::Unfinished;
-use super::{MachineFiles, Store, StoreError, document, leftovers, sync_directory};
+use super::{MachineFiles, Store, StoreError, data_disk, document, leftovers, sync_directory};
 use crate::machine::{MachineConfig, MachineName, deadlines};
 
 /// The right to change the files of one machine. Others wait for it, so it is held for a change of files only, never
@@ -54,9 +55,20 @@ impl EditGuard {
 
     /// Keeps the machine from being started for as long as the lock lives; `None` where a supervisor has it already.
     ///
-    /// For changes that a VM must not run under, such as that of its disk.
+    /// For changes that a VM must not run under, such as that of its disk. What a killed command left of such a change is
+    /// cleared away.
     pub fn keep_stopped(&self) -> Result<Option<FileLock>, StoreError> {
-        FileLock::try_acquire(&self.files.run_lock()).map_err(|source| StoreError::Lock { source })
+        let lock = FileLock::try_acquire(&self.files.run_lock())
+            .map_err(|source| StoreError::Lock { source })?;
+        if lock.is_some() {
+            self.store.clear_other_disks(&self.name);
+        }
+        Ok(lock)
+    }
+
+    /// Clears away the disks that the machine has no more since the last change. The caller keeps it stopped.
+    pub fn clear_other_disks(&self, _stopped: &FileLock) {
+        self.store.clear_other_disks(&self.name);
     }
 
     /// Changes what the machine is asked to be, and returns it with the change. Comments and keys that this program does
@@ -90,6 +102,17 @@ impl EditGuard {
     ///
     /// A supervisor that lives, or that is just starting, keeps the machine: its lock is taken too.
     pub fn remove(self) -> Result<(), StoreError> {
+        self.take_away(false).map(drop)
+    }
+
+    /// Removes the machine as [`remove`](Self::remove) does, but for its own data disk, and says where that is now; `None`
+    /// where it had none. Killed at any point it is whole, or gone with the disk in its new place after the next command
+    /// that changes something.
+    pub fn remove_but_data(self) -> Result<Option<PathBuf>, StoreError> {
+        self.take_away(true)
+    }
+
+    fn take_away(self, keep_data: bool) -> Result<Option<PathBuf>, StoreError> {
         let store_lock = self.store.lock()?;
         leftovers::tidy(leftovers::clear(&self.store).map(drop));
         let run_lock = self.keep_stopped()?.ok_or_else(|| StoreError::InUse {
@@ -97,7 +120,16 @@ impl EditGuard {
         })?;
         let locks = (run_lock, self.lock);
         let name = self.name;
-        let entry = Unfinished::removed_entry(&name, random(&name)?);
+        let write_error = |source| StoreError::Write {
+            name: name.clone(),
+            source,
+        };
+        let entry = if keep_data {
+            data_disk::make_room(&self.store.places).map_err(write_error)?;
+            Unfinished::kept_entry(&name, random(&name)?)
+        } else {
+            Unfinished::removed_entry(&name, random(&name)?)
+        };
         let removed = self.store.places.machines.join(entry);
         let rename = || fs::rename(self.files.directory(), &removed);
         testing_pause("removing");
@@ -108,27 +140,34 @@ impl EditGuard {
                 // Windows renames no directory with an open file in it. Whoever takes a lock in the short time until
                 // the next try makes it fail again, and the machine stays whole.
                 drop(locks);
-                rename_unlocked(&self.files, &removed).map_err(|source| StoreError::Write {
-                    name: name.clone(),
-                    source,
-                })?;
+                rename_unlocked(&self.files, &removed).map_err(write_error)?;
             }
-            Err(source) => return Err(StoreError::Write { name, source }),
+            Err(source) => return Err(write_error(source)),
         }
         testing_pause("removed");
         sync_directory(&self.store.places.machines);
         let sockets = leftovers::delete_short_sockets(&self.store, &name);
+        let mut kept = None;
+        if keep_data {
+            let moved = data_disk::keep(&self.store.places, &name, &removed);
+            kept = moved.map_err(|source| StoreError::DataDiskNotMoved {
+                path: MachineFiles::new(removed.clone(), removed.clone()).data_disk(),
+                source,
+            })?;
+            testing_pause("kept");
+        }
         drop(store_lock);
-        let remains = |path: &std::path::Path| {
+        let remains = |path: &Path| {
             let path = path.to_owned();
             move |source| StoreError::Remains { path, source }
         };
         leftovers::delete(&removed).map_err(remains(&removed))?;
-        sockets.map_err(remains(&self.store.places.short_sockets(&name)))
+        sockets.map_err(remains(&self.store.places.short_sockets(&name)))?;
+        Ok(kept)
     }
 }
 
-fn rename_unlocked(files: &MachineFiles, removed: &std::path::Path) -> io::Result<()> {
+fn rename_unlocked(files: &MachineFiles, removed: &Path) -> io::Result<()> {
     fs::rename(files.directory(), removed)
 }
 

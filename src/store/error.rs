@@ -119,6 +119,22 @@ pub enum StoreError {
         /// What the system said; it names the file.
         source: io::Error,
     },
+    /// Two machines would write into one file system.
+    #[error("The data disk `{}` is that of machine `{machine}`", path.display())]
+    DataDiskTaken {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        machine: MachineName,
+    },
+    /// The machine is gone, its data disk could not be moved to where it is kept.
+    #[error("The machine is removed, and its data disk still lies at `{}`", path.display())]
+    DataDiskNotMoved {
+        /// The disk.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The machine is gone, some of its files are not.
     #[error("failed to remove machines files: `{}`", path.display())]
     Remains {
@@ -196,6 +212,15 @@ impl StoreError {
             ),
             Self::Remains { path, .. } => {
                 format!("the machine is removed; delete `{}`", path.display())
+            }
+            Self::DataDiskTaken { machine, .. } => {
+                format!(
+                    "remove that machine without its data disk: machine rm --keep-data {machine}"
+                )
+            }
+            Self::DataDiskNotMoved { .. } => {
+                "the next command that changes something tries again, and nothing deletes it before"
+                    .to_owned()
             }
             Self::NotUnicode(_) | Self::Lock { .. } | Self::Read { .. } | Self::Write { .. } => {
                 return Vec::new();

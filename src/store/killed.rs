@@ -54,6 +54,25 @@ fn child() {
             draft.commit(&config("dev", &sockets)).unwrap();
         }
         "remove" => store.edit(&name("dev")).unwrap().remove().unwrap(),
+        "remove-but-data" => {
+            let guard = store.edit(&name("dev")).unwrap();
+            guard.remove_but_data().unwrap();
+        }
+        "recreate" => {
+            let guard = store.edit(&name("dev")).unwrap();
+            let stopped = guard.keep_stopped().unwrap().unwrap();
+            let next = guard.files().of_generation(1);
+            fs_err::write(next.os_disk(DiskFormat::Raw), "new").unwrap();
+            pause("new-disk");
+            let update = guard.update::<super::StoreError>(|config| {
+                config.generation = 1;
+                config.disk = DiskFormat::Raw;
+                Ok(())
+            });
+            update.unwrap();
+            pause("switched");
+            guard.clear_other_disks(&stopped);
+        }
         other => panic!("unknown action {other}"),
     }
 }
@@ -184,4 +203,62 @@ fn killed_while_removing_it_leaves_a_whole_machine_or_none() {
     assert_eq!(bench.hidden().len(), 1);
     bench.make("dev");
     assert_eq!(bench.hidden(), [""; 0]);
+}
+
+#[test]
+fn killed_while_keeping_the_data_leaves_a_whole_machine_or_the_disk_in_its_place() {
+    let bench = Bench::new();
+    let places = bench.store.places.data_disks.clone();
+    let kept = |file: &str| fs_err::read_to_string(places.join(file));
+    for (round, step) in ["removing", "removed", "kept"].into_iter().enumerate() {
+        let machine = bench.make("dev");
+        let content = format!("data {round}");
+        fs_err::write(machine.files.data_disk(), &content).unwrap();
+        kill(stopped(&bench, "remove-but-data", step, false));
+        let expected = ["dev.raw", "dev-2.raw", "dev-3.raw"][round];
+        if step == "removing" {
+            assert_eq!(
+                fs_err::read_to_string(machine.files.data_disk()).unwrap(),
+                content
+            );
+            let guard = bench.store.edit(&name("dev")).unwrap();
+            let path = guard.remove_but_data().unwrap();
+            assert_eq!(path, Some(places.join(expected)));
+        } else {
+            assert!(bench.store.names().unwrap().is_empty());
+            let left = bench.store.leftovers().unwrap();
+            assert_eq!(left, Some(vec![Leftover::Removed(name("dev"))]));
+            bench.store.clear_leftovers().unwrap();
+        }
+        assert_eq!(kept(expected).unwrap(), content, "{step}");
+        assert_eq!(bench.hidden(), [""; 0], "{step}");
+    }
+    assert_eq!(
+        fs_err::read_dir(&places).unwrap().count(),
+        3,
+        "none was replaced"
+    );
+}
+
+#[test]
+fn killed_while_getting_another_disk_leaves_the_old_or_the_new_one() {
+    for step in ["new-disk", "switched"] {
+        let bench = Bench::new();
+        let old = bench.make("dev").files.os_disk(DiskFormat::Qcow2);
+        kill(stopped(&bench, "recreate", step, false));
+        let machine = bench.store.load(&name("dev")).unwrap();
+        let disk = machine.files.os_disk(machine.config.disk);
+        let (generation, content) = match step {
+            "new-disk" => (0, "disk"),
+            _ => (1, "new"),
+        };
+        assert_eq!(machine.config.generation, generation);
+        assert_eq!(fs_err::read_to_string(&disk).unwrap(), content, "{step}");
+        let other = [old, machine.files.of_generation(1).os_disk(DiskFormat::Raw)];
+        assert!(other.iter().all(|disk| disk.exists()), "{step}");
+        let guard = bench.store.edit(&name("dev")).unwrap();
+        guard.keep_stopped().unwrap().unwrap();
+        let left: Vec<_> = other.iter().filter(|disk| disk.exists()).collect();
+        assert_eq!(left, [&disk], "{step}");
+    }
 }

@@ -6,7 +6,9 @@
 //!   .NAME.new-<16 hex>/         a machine that is being made
 //!   .NAME.new-<16 hex>.lock     held by the command that makes it
 //!   .NAME.removed-<16 hex>/     a machine that was removed and is being deleted
+//!   .NAME.kept-<16 hex>/        the same, but its data disk goes to data-disks first
 //!   NAME/                       a machine: see MachineFiles
+//! <data>/data-disks/            data disks that were kept when their machines were removed: NAME.raw, NAME-2.raw …
 //! <short sockets>/<8 hex>/      the sockets of a machine whose own directory has too long a path
 //! ```
 //!
@@ -46,6 +48,11 @@ pub fn machines(directories: &Directories) -> PathBuf {
     directories.data.join("machines")
 }
 
+/// The directory of data disks whose machines were removed.
+pub(super) fn data_disks(directories: &Directories) -> PathBuf {
+    directories.data.join("data-disks")
+}
+
 /// The directory of images.
 pub fn images(directories: &Directories) -> PathBuf {
     directories.data.join("images")
@@ -61,6 +68,7 @@ pub fn accelerators(directories: &Directories) -> PathBuf {
 pub struct MachineFiles {
     directory: PathBuf,
     sockets: PathBuf,
+    generation: u32,
 }
 
 macro_rules! files {
@@ -72,7 +80,20 @@ macro_rules! files {
 impl MachineFiles {
     /// The files of a machine with this directory, and with its sockets in that one.
     pub fn new(directory: PathBuf, sockets: PathBuf) -> Self {
-        Self { directory, sockets }
+        Self {
+            directory,
+            sockets,
+            generation: 0,
+        }
+    }
+
+    /// The same, with the disk of this [generation](crate::machine::MachineConfig::generation).
+    #[must_use]
+    pub fn of_generation(&self, generation: u32) -> Self {
+        Self {
+            generation,
+            ..self.clone()
+        }
     }
 
     /// The machine's directory (0700).
@@ -98,18 +119,13 @@ impl MachineFiles {
 
     /// The disk with the operating system.
     pub fn os_disk(&self, format: DiskFormat) -> PathBuf {
-        self.directory.join(match format {
-            DiskFormat::Qcow2 => "disk.qcow2",
-            DiskFormat::Raw => "disk.raw",
-        })
+        self.directory
+            .join(os_file(OS_DISK, self.generation, format))
     }
 
     /// The image that the disk lies over: a second name of the one in the cache.
     pub fn base_disk(&self, format: DiskFormat) -> PathBuf {
-        self.directory.join(match format {
-            DiskFormat::Qcow2 => "base.qcow2",
-            DiskFormat::Raw => "base.raw",
-        })
+        self.directory.join(os_file(BASE, self.generation, format))
     }
 
     /// The directory of the SSH keys (0700).
@@ -118,6 +134,8 @@ impl MachineFiles {
     }
 
     files! { directory:
+        /// The disk for what the engines keep, where it is the machine's own: raw, the whole of it one file system (0600).
+        data_disk = "data.raw";
         /// The read-only disk with the agent and the parameters of this boot (0600). Made anew by every start.
         seed = "seed.img";
         /// The guest's first-boot configuration (0600).
@@ -233,11 +251,48 @@ impl MachineFiles {
     }
 }
 
+const OS_DISK: &str = "disk";
+const BASE: &str = "base";
+/// The most disks of one name that are kept.
+const MOST_KEPT: u32 = 9999;
+/// What a disk that is being made has behind its name.
+const PART: &str = ".part";
+
+fn os_file(stem: &str, generation: u32, format: DiskFormat) -> String {
+    match generation {
+        0 => format!("{stem}.{format}"),
+        _ => format!("{stem}-{generation}.{format}"),
+    }
+}
+
+/// The generation of the disk with the operating system that a file of a machine's directory belongs to, whole or in the
+/// making; `None` for every other file.
+pub(super) fn os_generation(file: &str) -> Option<u32> {
+    let file = file.strip_suffix(PART).unwrap_or(file);
+    let (name, _) = file.split_once('.')?;
+    let generation = match name.split_once('-') {
+        None => 0,
+        Some((_, digits)) => digits.parse().ok()?,
+    };
+    // Only what this program would write is its.
+    let mut names = [OS_DISK, BASE].into_iter().flat_map(|stem| {
+        [DiskFormat::Qcow2, DiskFormat::Raw].map(|format| os_file(stem, generation, format))
+    });
+    names.any(|name| name == file).then_some(generation)
+}
+
+/// The names for a data disk that is kept, best first.
+pub(super) fn kept_names(name: &MachineName) -> impl Iterator<Item = String> {
+    let more = (2..=MOST_KEPT).map(move |number| format!("{name}-{number}.raw"));
+    std::iter::once(format!("{name}.raw")).chain(more)
+}
+
 /// Where the store's directories are.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     pub(super) machines: PathBuf,
     pub(super) short_sockets: PathBuf,
+    pub(super) data_disks: PathBuf,
 }
 
 impl Places {
@@ -292,10 +347,13 @@ pub(super) enum Unfinished {
     New { name: MachineName, entry: String },
     /// Removed, and not yet deleted.
     Removed { name: MachineName, entry: String },
+    /// Removed, and its data disk has perhaps not found its new place yet.
+    Kept { name: MachineName, entry: String },
 }
 
 const NEW: &str = ".new-";
 const REMOVED: &str = ".removed-";
+const KEPT: &str = ".kept-";
 /// What the lock of a machine that is being made has behind the directory's name.
 pub(super) const LOCK_SUFFIX: &str = ".lock";
 
@@ -308,6 +366,11 @@ impl Unfinished {
     /// A fresh name for a machine that is removed.
     pub(super) fn removed_entry(name: &MachineName, random: u64) -> String {
         format!(".{name}{REMOVED}{random:016x}")
+    }
+
+    /// A fresh name for a machine that is removed without its data disk.
+    pub(super) fn kept_entry(name: &MachineName, random: u64) -> String {
+        format!(".{name}{KEPT}{random:016x}")
     }
 
     /// What an entry of the directory of machines is, unless it is a machine or foreign.
@@ -325,6 +388,8 @@ impl Unfinished {
         let entry = directory.to_owned();
         if let Some(name) = named(NEW) {
             Some(Self::New { name, entry })
+        } else if let Some(name) = named(KEPT) {
+            Some(Self::Kept { name, entry })
         } else {
             named(REMOVED).map(|name| Self::Removed { name, entry })
         }
@@ -341,6 +406,7 @@ mod tests {
         Places {
             machines: PathBuf::from(machines),
             short_sockets: PathBuf::from(short),
+            data_disks: PathBuf::from("/data-disks"),
         }
     }
 
@@ -399,6 +465,40 @@ mod tests {
     }
 
     #[test]
+    fn disks_are_named_after_their_generation_and_nothing_else_is() {
+        let files = MachineFiles::new(PathBuf::from("d"), PathBuf::from("s"));
+        let second = files.of_generation(2);
+        assert_eq!(files.os_disk(DiskFormat::Raw), Path::new("d/disk.raw"));
+        assert_eq!(
+            second.os_disk(DiskFormat::Qcow2),
+            Path::new("d/disk-2.qcow2")
+        );
+        assert_eq!(second.base_disk(DiskFormat::Raw), Path::new("d/base-2.raw"));
+        assert_eq!(second.data_disk(), Path::new("d/data.raw"));
+        for file in [
+            "data.raw",
+            "disk",
+            "disk.vhdx",
+            "disk-.raw",
+            "disk-0.raw",
+            "disk-01.raw",
+            "disk-+1.raw",
+            "disk-1.raw.old",
+            "disk-99999999999.raw",
+            "mydisk-1.raw",
+            "disk.raw.part.part",
+            "base-1",
+            "machine.toml",
+            "disk-1-1.raw",
+            "disk-1.qcow2.bak",
+        ] {
+            assert_eq!(os_generation(file), None, "{file}");
+        }
+        let names: Vec<_> = kept_names(&name("dev")).take(3).collect();
+        assert_eq!(names, ["dev.raw", "dev-2.raw", "dev-3.raw"]);
+    }
+
+    #[test]
     fn foreign_entries_are_left_alone() {
         for entry in [
             ".lock",
@@ -425,8 +525,26 @@ mod tests {
             prop_assert_eq!(Unfinished::parse(&entry), new.clone());
             prop_assert_eq!(Unfinished::parse(&format!("{entry}{LOCK_SUFFIX}")), new);
             let entry = Unfinished::removed_entry(&name, random);
-            let removed = Some(Unfinished::Removed { name, entry: entry.clone() });
+            let removed = Some(Unfinished::Removed { name: name.clone(), entry: entry.clone() });
             prop_assert_eq!(Unfinished::parse(&entry), removed);
+            let entry = Unfinished::kept_entry(&name, random);
+            let kept = Some(Unfinished::Kept { name, entry: entry.clone() });
+            prop_assert_eq!(Unfinished::parse(&entry), kept);
+        }
+
+        #[test]
+        fn a_disk_is_known_by_its_name(generation: u32, raw: bool) {
+            let format = if raw { DiskFormat::Raw } else { DiskFormat::Qcow2 };
+            let files = MachineFiles::new(PathBuf::from("d"), PathBuf::from("s"));
+            let files = files.of_generation(generation);
+            for path in [files.os_disk(format), files.base_disk(format)] {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                prop_assert_eq!(os_generation(name), Some(generation));
+                prop_assert_eq!(os_generation(&format!("{name}.part")), Some(generation));
+                let files = files.of_generation(generation.wrapping_add(1));
+                prop_assert_ne!(&path, &files.os_disk(format));
+                prop_assert_ne!(&path, &files.base_disk(format));
+            }
         }
     }
 }

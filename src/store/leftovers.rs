@@ -8,7 +8,7 @@ use machine_host::lock::FileLock;
 use tracing::warn;
 
 use super::layout::{LOCK_SUFFIX, Unfinished};
-use super::{Store, StoreError};
+use super::{Store, StoreError, data_disk};
 use crate::machine::MachineName;
 
 /// What is not yet or no longer a machine, alive or not, each once; nothing where there is no directory.
@@ -76,6 +76,12 @@ pub(super) fn clear(store: &Store) -> Result<Vec<Unfinished>, StoreError> {
             }
             Unfinished::Removed { name, entry } => {
                 tidy(delete(&store.places.machines.join(entry)));
+                name
+            }
+            Unfinished::Kept { name, entry } => {
+                let directory = store.places.machines.join(entry);
+                let kept = data_disk::keep(&store.places, name, &directory);
+                tidy(kept.and_then(|_| delete(&directory)));
                 name
             }
         };

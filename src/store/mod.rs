@@ -9,6 +9,7 @@
 //! a machine that is being made, an [`EditGuard`] for one that exists. Locks are taken in the order: a machine's edit
 //! lock, then the store's; nobody who holds the store's waits for another.
 
+mod data_disk;
 pub mod document;
 mod draft;
 mod edit;
@@ -17,6 +18,7 @@ mod error;
 mod killed;
 pub mod layout;
 mod leftovers;
+mod os_disks;
 mod ssh_ports;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -33,6 +35,7 @@ pub use draft::Draft;
 pub use edit::EditGuard;
 pub use error::{CorruptReason, StoreError};
 pub use layout::MachineFiles;
+pub use os_disks::next_generation;
 
 use crate::machine::{MachineConfig, MachineName, deadlines};
 use layout::Places;
@@ -65,7 +68,9 @@ impl From<layout::Unfinished> for Leftover {
     fn from(unfinished: layout::Unfinished) -> Self {
         match unfinished {
             layout::Unfinished::New { name, .. } => Self::Unmade(name),
-            layout::Unfinished::Removed { name, .. } => Self::Removed(name),
+            layout::Unfinished::Removed { name, .. } | layout::Unfinished::Kept { name, .. } => {
+                Self::Removed(name)
+            }
         }
     }
 }
@@ -87,6 +92,7 @@ impl Store {
             places: Places {
                 machines: layout::machines(directories),
                 short_sockets: directories.short_sockets.clone(),
+                data_disks: layout::data_disks(directories),
             },
         }
     }
@@ -134,6 +140,7 @@ impl Store {
             });
         }
         let files = MachineFiles::new(directory, config.sockets.clone());
+        let files = files.of_generation(config.generation);
         Ok(StoredMachine { config, files })
     }
 

@@ -81,6 +81,8 @@ pub(crate) fn config(text: &str, sockets: &str) -> MachineConfig {
         image: "/images/guest.qcow2".to_owned(),
         disk: DiskFormat::Qcow2,
         base: None,
+        generation: 0,
+        data_disk: None,
         image_checksum: None,
         sockets: sockets.into(),
         ssh_port: 41913,

@@ -13,6 +13,7 @@ use machine_protocol::boot::{BootParameters, Carrier, Share, VIRTIO_SERIAL_PORT}
 use machine_protocol::secret::Secret;
 use tokio::sync::mpsc;
 
+use super::data_disk;
 use super::events::{Code, Failure, Phase};
 use super::network::{Carried, Outgoing};
 use super::record::VmRecord;
@@ -134,7 +135,10 @@ impl Boot {
         }
         VmRecord::sweep(&self.files.vm_record());
         report(BootReport::Entered(Phase::Resolve));
+        // Nobody makes one: this process has the run lock.
+        self.store.clear_other_disks(&self.config.name);
         check_disk(&self.config, &self.files)?;
+        let data_disk = data_disk::check(&self.store, &self.config, &self.files)?;
         let host = Host::of_this_process();
         let request = ResolveRequest {
             cache: self.accelerator_cache.clone(),
@@ -189,13 +193,14 @@ impl Boot {
         set_aside(&self.files.guest_journal());
         set_aside(&self.files.vsock_log());
         set_aside(&self.files.network_log());
-        let plan = self.plan(&shares, outgoing.join(&self.files)?);
+        let plan = self.plan(&shares, outgoing.join(&self.files)?, data_disk);
         for share in &plan.shares {
             set_aside(&share.log);
         }
         let launched = provider.launch(&plan, &resolved, events).await;
         let vm = launched.map_err(|error| {
-            let mut failure = provider_failure(&error);
+            let failure = provider_failure(&error);
+            let mut failure = data_disk::explain(&error, plan.data_disk.as_deref(), failure);
             failure.detail.extend(outgoing.explain(&error, &self.files));
             failure
         })?;
@@ -232,7 +237,12 @@ impl Boot {
         })
     }
 
-    fn plan(&self, shares: &[RunShare], network: NetworkJoint) -> LaunchPlan {
+    fn plan(
+        &self,
+        shares: &[RunShare],
+        network: NetworkJoint,
+        data_disk: Option<PathBuf>,
+    ) -> LaunchPlan {
         LaunchPlan {
             name: self.config.name.to_string(),
             cpus: self.config.resources.cpus,
@@ -243,6 +253,7 @@ impl Boot {
                 .config
                 .base
                 .map(|format| (self.files.base_disk(format), format)),
+            data_disk,
             seed: Some(self.files.seed()),
             ignition: Some(self.files.ignition()),
             link_port: VIRTIO_SERIAL_PORT.to_owned(),
@@ -294,7 +305,7 @@ impl Boot {
             host_build: self.build.clone(),
             facts: gathered.facts,
             shares,
-            data_disk: None,
+            data_disk: data_disk::for_guest(&self.config),
         };
         let certificates = gathered.certificates.as_deref();
         let image = machine_provisioning::seed::image(&agent, &parameters, certificates);

@@ -108,6 +108,9 @@ fn mending(machine: &str, failure: &Failure) -> Vec<String> {
         Code::Ignition => vec![again()],
         Code::GuestDiskFull => vec![
             format!("Give it a larger disk: `machine set --disk-size GIB {machine}`"),
+            format!(
+                "If it is not full of containers and images, a new disk for the rest helps: `machine recreate {machine}`"
+            ),
             rescue(),
         ],
         Code::GuestMemory => vec![format!(
@@ -124,6 +127,13 @@ fn mending(machine: &str, failure: &Failure) -> Vec<String> {
             hints
         }
         Code::EmergencyMode => vec![rescue()],
+        // What the host finds out has its own way out, and there is no guest to rescue.
+        Code::DataDisk if failure.message == not_ready(Code::DataDisk).message => vec![
+            rescue(),
+            format!(
+                "Or put the disk aside, as it is: `machine rm --keep-data {machine}`, then `machine init {machine}` makes a new one"
+            ),
+        ],
         Code::TooSlow => vec![format!(
             "If the host is only slow, give it more time: `machine start --timeout 30m {machine}`"
         )],
@@ -180,6 +190,21 @@ mod tests {
         let code = |last| explain("vm", failure(last)).code;
         assert_eq!(code("    Booting from Hard Disk..."), Code::NotBootable);
         assert_eq!(code("    GRUB loading."), Code::TooSlow);
+    }
+
+    #[test]
+    fn a_data_disk_that_the_guest_refuses_can_be_looked_at_from_inside() {
+        let guest = explain("vm", not_ready(Code::DataDisk).because("It is not blank"));
+        assert!(
+            guest.hints[0].contains("machine start --rescue vm"),
+            "{guest:?}"
+        );
+        assert!(
+            guest.hints[1].contains("machine rm --keep-data vm"),
+            "{guest:?}"
+        );
+        let host = Failure::new("The data disk `/d` cannot be used").coded(Code::DataDisk);
+        assert_eq!(explain("vm", host.clone()), host);
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub enum Code {
     AgentMissing,
     /// A file of the machine cannot be read or written.
     HostFiles,
+    /// The data disk cannot be used, says the host or the guest.
+    DataDisk,
     /// The firmware found nothing to boot, or nothing for this architecture.
     NotBootable,
     /// The guest's kernel panicked.

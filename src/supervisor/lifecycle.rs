@@ -476,6 +476,17 @@ impl Lifecycle {
                 }
                 return self.fail(failure, actions);
             }
+            // What the engines keep is not there: a machine without it would look as if all had been lost. One that was
+            // running before is left running.
+            AgentEvent::Health {
+                part: Part::DataDisk,
+                problem: Some(problem),
+            } if self.is_starting() && !self.adopted => {
+                let failure = not_ready(Code::DataDisk).because(problem.clone());
+                self.fail(failure, actions);
+                self.guest.problems.insert(Part::DataDisk, problem);
+                return self.refresh_health(actions);
+            }
             AgentEvent::Health { part, problem } => {
                 self.guest.ssh_known |= part == Part::Ssh;
                 if part == Part::Certificates && problem.is_none() && self.is_starting() {
@@ -636,7 +647,9 @@ impl Lifecycle {
 
     fn with_problems(&self, failure: Failure) -> Failure {
         let paused = self.paused.as_deref().into_iter();
-        paused.chain(self.problems()).fold(failure, Failure::because)
+        paused
+            .chain(self.problems())
+            .fold(failure, Failure::because)
     }
 
     fn end(&mut self, actions: &mut Vec<Action>) {

@@ -117,6 +117,64 @@ fn a_machine_whose_ssh_server_is_off_comes_up_degraded() {
     );
 }
 
+const UNFIT: &str = "The data disk belongs to `ann`";
+
+#[test]
+fn a_data_disk_that_cannot_be_used_ends_a_start_at_once() {
+    let mut life = Lifecycle::new(false, false);
+    life.handle(launched());
+    life.handle(link_up());
+    let actions = life.handle(health(Part::DataDisk, Some(UNFIT)));
+    let expected = [Action::Announce(Event::Stopping), Action::Climb(Rung::Quit)];
+    assert_eq!(actions, expected);
+    let actions = life.handle(exited(false));
+    let failure = failure(&actions);
+    assert_eq!(failure.code, Code::DataDisk);
+    assert_eq!(failure.detail, [UNFIT]);
+    assert_eq!(Code::DataDisk.word(), "data-disk");
+}
+
+#[test]
+fn a_data_disk_that_can_be_used_is_no_news() {
+    let mut life = Lifecycle::new(false, false);
+    life.handle(launched());
+    life.handle(link_up());
+    assert_eq!(life.handle(health(Part::DataDisk, None)), []);
+    assert_eq!(life.state(), &State::Starting(Phase::Engine));
+}
+
+#[test]
+fn a_machine_whose_data_disk_cannot_be_used_is_kept_for_rescue_and_stays_degraded() {
+    let mut life = Lifecycle::new(false, true);
+    life.handle(launched());
+    life.handle(link_up());
+    life.handle(health(Part::DataDisk, Some(UNFIT)));
+    let reason = format!("kept for rescue: {UNFIT}");
+    assert_eq!(life.state(), &State::Running(Some(reason)));
+    come_up(&mut life);
+    assert_eq!(life.state(), &State::Running(Some(UNFIT.to_owned())));
+    life.handle(health(Part::DataDisk, None));
+    assert_eq!(life.state(), &State::Running(None));
+}
+
+#[test]
+fn a_running_machine_is_degraded_by_its_data_disk_and_goes_on() {
+    let mut life = running();
+    life.handle(health(Part::DataDisk, Some(UNFIT)));
+    assert_eq!(life.state(), &State::Running(Some(UNFIT.to_owned())));
+    // Taken over by another supervisor.
+    let mut life = Lifecycle::new(false, false);
+    life.handle(Input::Launched {
+        pid: 1,
+        adopted: true,
+    });
+    life.handle(link_up());
+    life.handle(health(Part::DataDisk, Some(UNFIT)));
+    assert_eq!(life.state(), &State::Starting(Phase::Engine));
+    come_up(&mut life);
+    assert_eq!(life.state(), &State::Running(Some(UNFIT.to_owned())));
+}
+
 #[test]
 fn a_start_waits_until_the_agent_knows_of_the_sockets_and_no_longer() {
     let sockets = |wanted, problem: Option<&str>| Input::Sockets {

@@ -22,6 +22,7 @@ pub mod client;
 mod clock;
 mod console;
 pub mod control;
+mod data_disk;
 mod diagnosis;
 pub mod events;
 mod evidence;

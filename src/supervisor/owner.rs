@@ -7,7 +7,7 @@ mod explain;
 mod requests;
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use machine_host::lock::FileLock;
@@ -32,9 +32,9 @@ use super::run::{BUILD, Inboxes, OwnerPlan};
 use super::server::Server;
 use crate::link::{self, LinkConfig, LinkHandle, LinkReport, VsockEnd};
 use crate::machine::ProviderKind;
-use crate::machine::Vsock;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines::{self, Deadline};
+use crate::machine::{DataDisk, Vsock};
 use crate::network::egress::keeper::{EgressReport, Keeper};
 use crate::network::publish::{MissingPort, PortNews, PublishConfig};
 use crate::network::sockets::{self, Route, Unreachable};
@@ -359,13 +359,21 @@ impl Owner {
                 reason: format!("paused: {reason}"),
             };
         }
-        let (directory, own) = (self.files.directory().to_owned(), self.own.clone());
+        let own = self.own.clone();
+        let mut directories = vec![self.files.directory().to_owned()];
+        if let Some(DataDisk::At(disk)) = &self.config.data_disk {
+            directories.extend(disk.parent().map(Path::to_owned));
+        }
+        let places: Vec<String> = directories
+            .iter()
+            .map(|place| format!("`{}`", place.display()))
+            .collect();
         let reason = format!(
-            "paused: {reason}; the machine goes on by itself when there is room in `{}`",
-            directory.display()
+            "paused: {reason}; the machine goes on by itself when there is room in {}",
+            places.join(" and ")
         );
         tokio::spawn(async move {
-            room::wait(directory).await;
+            room::wait(directories).await;
             // The owner may be on its way out.
             let _ = own.send(OwnReport::HostHasRoom);
         });

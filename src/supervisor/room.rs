@@ -13,9 +13,15 @@ use crate::machine::deadlines;
 /// The VM that goes on writes at once what it held back; with less it would stand still again in the same moment.
 const ROOM: u64 = 64 << 20;
 
-/// Waits until the file system of this directory has room. A file system that does not answer is waited for.
-pub(super) async fn wait(directory: PathBuf) {
-    wait_by(move || facts::free_bytes(&directory)).await;
+/// Waits until the file systems of all these directories have room. One that does not answer is waited for.
+pub(super) async fn wait(directories: Vec<PathBuf>) {
+    wait_by(move || {
+        let mut places = directories.iter();
+        places.try_fold(u64::MAX, |least, place| {
+            Ok(least.min(facts::free_bytes(place)?))
+        })
+    })
+    .await;
 }
 
 async fn wait_by(free: impl Fn() -> io::Result<u64> + Clone + Send + 'static) {

@@ -28,7 +28,7 @@ use crate::network::egress::keeper::EgressReport;
 use crate::network::publish::{PublishConfig, Scope};
 use crate::network::sockets;
 use crate::provider::{Provider, VmEvent};
-use crate::store::{MachineFiles, Store, StoredMachine};
+use crate::store::{MachineFiles, Store, StoreError, StoredMachine};
 
 /// This build, as clients and the agent are told.
 pub(super) const BUILD: &str = env!("CARGO_PKG_VERSION");
@@ -39,6 +39,9 @@ pub enum SuperviseError {
     /// The lock cannot be used.
     #[error("The machine's run lock cannot be taken")]
     Lock(#[source] machine_host::lock::LockError),
+    /// The machine cannot be read any more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The machine's secret is missing or damaged.
     #[error("The machine's secret cannot be read")]
     Secret(#[source] std::io::Error),
@@ -104,6 +107,8 @@ pub async fn supervise(
         });
         return Ok(());
     };
+    // It may have been changed while its lock was waited for, and then it has another disk.
+    let StoredMachine { config, files } = request.store.load(&config.name)?;
     let secret = fs_err::read_to_string(files.secret()).and_then(|text| {
         Secret::from_hex(text.trim()).map_err(|error| {
             std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string())

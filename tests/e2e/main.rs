@@ -19,6 +19,7 @@ mod bad_input;
 mod carry;
 mod clock;
 mod commands;
+mod data_disk;
 mod deaths;
 mod exec;
 mod facts;
@@ -115,5 +116,6 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(many::trials());
     trials.extend(folders::trials());
     trials.extend(host_disk::trials());
+    trials.extend(data_disk::trials());
     trials
 }

@@ -1,6 +1,7 @@
 //! `machine init`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -21,7 +22,12 @@ pub struct InitArgs {
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub cpus: Option<u64>,
 
-    /// Disk size in GiB
+    /// File that becomes the machine's data disk and stays where it is, such as one that `machine rm --keep-data` kept: a
+    /// raw disk. Without it the machine gets a new one, which is removed with it
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub data_disk: Option<PathBuf>,
+
+    /// Size of the data disk in GiB, where containers, images and volumes are
     #[arg(long, value_name = "GIB", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub disk_size: Option<u64>,
 

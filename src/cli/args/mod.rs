@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod list;
 pub mod logs;
 pub mod port;
+pub mod recreate;
 pub mod restart;
 pub mod rm;
 pub mod selftest;
@@ -81,6 +82,8 @@ pub enum Command {
     Restart(restart::RestartArgs),
     /// Change the settings of a machine
     Set(set::SetArgs),
+    /// Give a machine a new operating system and keep its containers
+    Recreate(Box<recreate::RecreateArgs>),
     /// Remove an existing machine
     Rm(rm::RmArgs),
     /// List machines

@@ -13,6 +13,10 @@ pub struct RmArgs {
     #[arg(short, long, truth = Some(false))]
     pub force: bool,
 
+    /// Keep the machine's data disk, with its images, containers and volumes
+    #[arg(long, truth = Some(false))]
+    pub keep_data: bool,
+
     /// Name of the machine.
     #[arg(hide = true, value_name = "NAME")]
     pub names: Vec<String>,

@@ -14,7 +14,7 @@ pub struct SetArgs {
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub cpus: Option<u64>,
 
-    /// Disk size in GiB; a disk can only grow
+    /// Size of the data disk in GiB; a disk can only grow
     #[arg(long, value_name = "GIB", allow_hyphen_values = true, value_parser = values::unsigned)]
     pub disk_size: Option<u64>,
 

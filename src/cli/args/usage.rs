@@ -119,6 +119,7 @@ pub fn check_names(command: &Command) -> Result<(), String> {
         Command::Stop(args) => (&args.names, 1),
         Command::Rm(args) => (&args.names, 1),
         Command::Set(args) => (&args.names, 1),
+        Command::Recreate(args) => (&args.names, 1),
         Command::Restart(args) => (&args.names, 1),
         Command::List(args) => return no_names("list", &args.names),
         Command::Info(args) => return no_names("info", &args.names),

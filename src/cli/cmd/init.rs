@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::{Session, default_connection, image, start, volumes};
+use crate::cli::args::image::ProgressForm;
 use crate::cli::args::init::InitArgs;
 use crate::cli::args::name_or_default;
 use crate::cli::error::CommandError;
@@ -34,6 +35,10 @@ pub(super) async fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<()
     let reference = image::reference(flag.map(OsString::as_os_str), &settings, provider)?;
     let image = image::request(reference, provider, &args.fetch, session)?;
     let mut request = request(name, args, &settings, scheme, image)?;
+    if args.data_disk.is_some() && args.disk_size.is_none() {
+        // What new disks are to have says nothing of one that is there.
+        request.wish.disk_gib = None;
+    }
     let by_default = settings.volumes.origin == Origin::Default;
     let listed = &settings.volumes.value;
     request.volumes = volumes::settle(listed, by_default, &request.user, session)
@@ -43,10 +48,7 @@ pub(super) async fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<()
     if request.wish.memory_mib.is_none() && host.resources.clamps_default_memory() {
         printer.stderr(&texts::clamped_memory(&host.resources));
     }
-    let reporter = Reporter {
-        printer,
-        bar: ImageBar::new(printer, &session.interrupt, args.fetch.progress),
-    };
+    let reporter = Reporter::new(session, args.fetch.progress);
     let cache = image::cache(session);
     let work = init::init(
         &session.store,
@@ -138,6 +140,7 @@ fn request(
         network: args.network.unwrap_or_default(),
         host_loopback: args.host_loopback.unwrap_or(true),
         forward_listeners: args.forward_listeners.unwrap_or_default(),
+        data_disk: args.data_disk.clone(),
         ..plain_request(name, settings, scheme, image)?
     })
 }
@@ -156,6 +159,7 @@ pub(super) fn plain_request(
         user: settings.user.value.clone(),
         image,
         wish: settings.wish(),
+        data_disk: None,
         rootful: settings.rootful.value,
         scheme,
         time_zone: settings.time_zone.value.clone(),
@@ -181,9 +185,19 @@ fn explain(error: InitError, settings: &Settings) -> CommandError {
 }
 
 /// Tells what is made, and asks the user's wish.
-struct Reporter<'a> {
+pub(super) struct Reporter<'a> {
     printer: &'a Printer,
     bar: ImageBar,
+}
+
+impl<'a> Reporter<'a> {
+    pub(super) fn new(session: &Session<'a>, progress: ProgressForm) -> Self {
+        let printer = session.printer;
+        Self {
+            printer,
+            bar: ImageBar::new(printer, &session.interrupt, progress),
+        }
+    }
 }
 
 impl InitReporter for Reporter<'_> {
@@ -270,6 +284,32 @@ mod tests {
         assert_eq!(config.network, crate::machine::Network::Passt);
         assert!(!config.host_loopback);
         assert!(config.forward_listeners);
+    }
+
+    #[test]
+    fn a_data_disk_has_the_size_that_it_has() {
+        let bench = Bench::new();
+        let put = |name: &str, text: &str| {
+            fs_err::write(bench.root.path().join(name), text).expect("a file");
+        };
+        put("config.toml", "[machine]\ndisk_size = 1\nvolumes = []");
+        let path = bench.root.path().join("data.raw");
+        let file = fs_err::File::create(&path).expect("a file");
+        file.set_len(3 << 30).expect("a file of holes");
+        let line = format!(
+            "machine init vm --image empty --data-disk {}",
+            path.display()
+        );
+        let smaller = try_init(&bench, &format!("{line} --disk-size 2")).0;
+        let error = smaller.expect_err("it cannot shrink");
+        assert!(
+            error.contains("has 3 GB and cannot become smaller\nhint: "),
+            "{error}"
+        );
+        assert_eq!(try_init(&bench, &line).0, Ok(()));
+        let config = bench.store.find("vm").expect("a machine").config;
+        assert_eq!(config.resources.disk_gib, 3);
+        assert_eq!(config.data_disk, Some(crate::machine::DataDisk::At(path)));
     }
 
     /// Flags, then our file, then containers.conf, then defaults.

@@ -74,6 +74,9 @@ fn report(machine: InspectedMachine) -> Inspected {
         rosetta: false,
         health: machine.status.health(),
         reason: machine.status.reason().to_owned(),
+        image: config.image,
+        image_digest: config.image_checksum.unwrap_or_default(),
+        data_disk: machine.data_disk.as_deref().map(text),
     }
 }
 
@@ -118,6 +121,9 @@ mod tests {
             rosetta: false,
             health: "",
             reason: String::new(),
+            image: "Fedora CoreOS stable 44.20261101.3.0".to_owned(),
+            image_digest: "sha256:00".to_owned(),
+            data_disk: Some("/home/u/.local/share/machine/machines/vm/data.raw".to_owned()),
         }
     }
 
@@ -163,7 +169,12 @@ mod tests {
                   "Rootful": false,
                   "Rosetta": false,
                   "Health": "",
-                  "Reason": ""
+                  "Reason": "",
+                  "Image": "Fedora CoreOS stable 44.20261101.3.0",
+                  "ImageDigest": "sha256:00",
+                  "DataDisk": {
+                       "Path": "/home/u/.local/share/machine/machines/vm/data.raw"
+                  }
              }
         ]
         "#);

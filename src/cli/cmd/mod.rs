@@ -14,6 +14,7 @@ mod inspect;
 mod list;
 mod logs;
 mod port;
+mod recreate;
 mod report;
 mod restart;
 mod rm;
@@ -101,6 +102,7 @@ pub async fn run(command: Command, printer: &Printer) -> Result<u8, CommandError
         Command::Start(args) => start::run(&args, &mut session).await,
         Command::Stop(args) => stop::run(&args, &session).await,
         Command::Set(args) => set::run(&args, &session).await,
+        Command::Recreate(args) => Box::pin(recreate::run(&args, &session)).await,
         Command::Rm(args) => rm::run(&args, &mut session).await,
         Command::List(args) => list::run(&args, &session),
         Command::Restart(args) => restart::run(&args, &session).await,

@@ -10,7 +10,10 @@ use crate::supervisor::client;
 
 pub(super) async fn run(args: &RmArgs, session: &mut Session<'_>) -> Result<(), CommandError> {
     let name = name_or_default(&args.names);
-    let plan = rm::plan(&session.store, name, args.force, client::probe)?;
+    let mut plan = rm::plan(&session.store, name, args.force, client::probe)?;
+    if args.keep_data {
+        plan = plan.keep_data()?;
+    }
     if !args.force {
         let paths: Vec<String> = plan
             .paths
@@ -18,6 +21,15 @@ pub(super) async fn run(args: &RmArgs, session: &mut Session<'_>) -> Result<(), 
             .map(|path| path.display().to_string())
             .collect();
         session.printer.stdout(&texts::deletion(&paths));
+        if plan.keeps_data {
+            let disk = plan.files.data_disk();
+            let text = texts::data_disk_stays(&disk.display().to_string(), true);
+            session.printer.stdout(&text);
+        }
+        if let Some(disk) = plan.file_that_stays() {
+            let text = texts::data_disk_stays(&disk.display().to_string(), false);
+            session.printer.stdout(&text);
+        }
         if !prompt::confirm(session.printer, session.input, texts::DELETION_QUESTION)? {
             return Ok(());
         }
@@ -32,6 +44,12 @@ pub(super) async fn run(args: &RmArgs, session: &mut Session<'_>) -> Result<(), 
         stop,
     );
     let removed = session.interrupt.guard(work).await?;
+    if let Some(disk) = &removed.data_disk {
+        let user = plan.config.as_ref().map(|config| config.user.as_str());
+        let disk = disk.display().to_string();
+        let text = texts::data_disk_kept(&disk, plan.name.as_str(), user);
+        session.printer.stdout(&text);
+    }
     if let Some(error) = removed.connections {
         let warning = CommandError::from(error);
         let warning =
@@ -51,6 +69,7 @@ mod tests {
     fn remove(bench: &Bench, force: bool, input: &str) -> (Result<(), String>, Captured) {
         let args = RmArgs {
             force,
+            keep_data: false,
             names: vec!["vm".to_owned()],
         };
         testing::run(bench, input, async |session| run(&args, session).await)
@@ -72,6 +91,43 @@ mod tests {
             expected.replace('\\', "/")
         );
         assert!(!machine.files.directory().exists());
+    }
+
+    #[test]
+    fn what_is_kept_is_told_before_and_after() {
+        let bench = Bench::new();
+        let machine = bench.make("vm");
+        let guard = bench.store.edit(&machine.config.name).expect("it is there");
+        let update = guard.update::<crate::store::StoreError>(|config| {
+            config.data_disk = Some(crate::machine::DataDisk::Own);
+            config.user = "ann".to_owned();
+            Ok(())
+        });
+        update.expect("it can be changed");
+        drop(guard);
+        fs_err::write(machine.files.data_disk(), "").expect("a file");
+        let args = RmArgs {
+            force: false,
+            keep_data: true,
+            names: vec!["vm".to_owned()],
+        };
+        let (result, captured) =
+            testing::run(&bench, "y\n", async |session| run(&args, session).await);
+        assert_eq!(result, Ok(()));
+        let disk = machine.files.data_disk().display().to_string();
+        let kept = bench.directories().data.join("data-disks").join("vm.raw");
+        assert!(kept.exists());
+        let said = captured.stdout;
+        assert!(!said.contains(&format!("\n{disk}\n")), "{said}");
+        assert!(
+            said.contains(&format!("The data disk {disk} will be kept.\n")),
+            "{said}"
+        );
+        let command = format!(
+            "\tmachine init --data-disk '{}' --username ann vm\n",
+            kept.display()
+        );
+        assert!(said.contains(&command), "{said}");
     }
 
     #[test]

@@ -198,6 +198,12 @@ pub struct Inspected {
     pub health: &'static str,
     /// What does not work, and why.
     pub reason: String,
+    /// The image that its disk was made from.
+    pub image: String,
+    /// That image's checksum; empty for a file of the host.
+    pub image_digest: String,
+    /// Its data disk; `None` where it has none.
+    pub data_disk: Option<String>,
 }
 
 const FILE_FIELDS: [&str; 2] = ["Path", "Symlink"];
@@ -260,6 +266,9 @@ impl Inspected {
                 Field::new("Rosetta", self.rosetta),
                 Field::new("Health", self.health),
                 Field::new("Reason", self.reason.clone()),
+                Field::new("Image", self.image.clone()),
+                Field::new("ImageDigest", self.image_digest.clone()),
+                Field::new("DataDisk", optional_file(self.data_disk.as_deref())),
             ],
         )
     }

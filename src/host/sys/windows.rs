@@ -112,6 +112,26 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
     }
 }
 
+#[expect(unsafe_code, reason = "Win32 call")]
+pub(crate) fn total_bytes(path: &Path) -> io::Result<u64> {
+    let path = wide(path);
+    let mut bytes = 0;
+    // SAFETY: the path ends with a NUL; the two results that are not wanted may be null.
+    let result = unsafe {
+        GetDiskFreeSpaceExW(
+            path.as_ptr(),
+            std::ptr::null_mut(),
+            &raw mut bytes,
+            std::ptr::null_mut(),
+        )
+    };
+    if result == 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(bytes)
+    }
+}
+
 fn wide(path: &Path) -> Vec<u16> {
     path.as_os_str().encode_wide().chain([0]).collect()
 }

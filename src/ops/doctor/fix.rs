@@ -136,8 +136,8 @@ fn remake(premises: &Premises, name: &MachineName, lost: Lost) -> Mended {
                 &config.user,
                 config.uid,
                 &config.volumes,
-                &client_key,
-                &host_key,
+                client_key.public,
+                host_key,
             );
             (files.ignition(), text.map_err(|error| line(&error))?, None)
         }

@@ -24,6 +24,7 @@ fn host() -> Host {
         },
         user_id: 4711,
         free_bytes: |_| Ok(u64::MAX),
+        total_bytes: |_| Ok(u64::MAX),
     }
 }
 
@@ -43,6 +44,7 @@ fn request(image: &Path) -> InitRequest {
             sources: ImageSources::default(),
         },
         wish: Wish::default(),
+        data_disk: None,
         rootful: false,
         scheme: Scheme::Ssh,
         time_zone: "Europe/Berlin".to_owned(),
@@ -197,7 +199,10 @@ async fn a_machine_is_complete() {
     );
 
     let disk = fs::metadata(files.os_disk(DiskFormat::Raw)).unwrap();
-    assert_eq!(disk.len(), 100 << 30);
+    assert_eq!(disk.len(), 20 << 30);
+    assert_eq!(config.data_disk, Some(DataDisk::Own));
+    let data = fs::metadata(files.data_disk()).unwrap();
+    assert_eq!(data.len(), 100 << 30);
     let read = |path: PathBuf| fs::read_to_string(path).unwrap();
     Secret::from_hex(&read(files.secret())).unwrap();
     let ignition: serde_json::Value = serde_json::from_str(&read(files.ignition())).unwrap();
@@ -318,20 +323,129 @@ async fn an_image_that_is_none_is_refused_before_anything_is_made() {
     assert!(!bench.root.path().join("d").exists());
 }
 
+/// The size that is asked for is that of the data disk, however large the image is.
 #[tokio::test]
-async fn a_disk_smaller_than_its_image_is_refused() {
+async fn the_disk_with_the_operating_system_is_as_large_as_its_image() {
     let bench = Bench::new();
     let image = bench.root.path().join("large.raw");
     fs::copy(raw_image(&bench), &image).unwrap();
     let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
-    file.set_len((3 << 30) + 1).unwrap();
+    file.set_len((21 << 30) + 1).unwrap();
     let mut request = request(&image);
     request.wish.disk_gib = Some(3);
-    let error = refusal(&bench, &host(), &request).await;
+    let made = made(&bench, &host(), &request).await.machine;
+    let length = |path: PathBuf| fs::metadata(path).unwrap().len();
+    assert_eq!(
+        length(made.files.os_disk(DiskFormat::Raw)),
+        (21 << 30) + 512
+    );
+    assert_eq!(length(made.files.data_disk()), 3 << 30);
+    assert_eq!(made.config.resources.disk_gib, 3);
+}
+
+#[tokio::test]
+async fn a_size_that_the_host_could_never_hold_is_refused() {
+    let bench = Bench::new();
+    let image = raw_image(&bench);
+    let small = Host {
+        total_bytes: |_| Ok(50 << 30),
+        ..host()
+    };
+    let mut request = request(&image);
+    request.wish.disk_gib = Some(51);
+    let error = refusal(&bench, &small, &request).await;
     assert_eq!(
         error.to_string(),
-        "requested disk size (3 GB) smaller than the image (4 GB)"
+        "requested disk size (51 GB) greater than the host's file system (50 GB)"
     );
+    // The default is nobody's wish, and a disk of holes.
+    request.wish.disk_gib = None;
+    made(&bench, &small, &request).await;
+}
+
+fn data_file(bench: &Bench, name: &str, gib: u64) -> PathBuf {
+    let path = bench.root.path().join(name);
+    fs::write(&path, "kept").unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(gib << 30).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_data_disk_of_the_users_is_used_where_it_lies() {
+    let bench = Bench::new();
+    let (image, data) = (raw_image(&bench), data_file(&bench, "data.raw", 2));
+    let mut request = request(&image);
+    request.data_disk = Some(data.clone());
+    let length = || fs::metadata(&data).unwrap().len();
+    for (size, expected) in [(None, 2), (Some(2), 2), (Some(5), 5)] {
+        request.wish.disk_gib = size;
+        let machine = made(&bench, &host(), &request).await.machine;
+        assert_eq!(machine.config.data_disk, Some(DataDisk::At(data.clone())));
+        assert_eq!(machine.config.resources.disk_gib, expected);
+        assert_eq!(length(), expected << 30);
+        assert!(!machine.files.data_disk().exists(), "no second one");
+        // The machine goes, the file stays.
+        bench.store.edit(&name("dev")).unwrap().remove().unwrap();
+    }
+    request.wish.disk_gib = Some(4);
+    let error = refusal(&bench, &host(), &request).await;
+    assert!(
+        error
+            .to_string()
+            .ends_with("has 5 GB and cannot become smaller"),
+        "{error}"
+    );
+    assert_eq!(length(), 5 << 30);
+
+    request.wish.disk_gib = None;
+    made(&bench, &host(), &request).await;
+    request.name = name("second");
+    let link = bench.root.path().join("link.raw");
+    fs::hard_link(&data, &link).unwrap();
+    for path in [data, link] {
+        request.data_disk = Some(path);
+        let recorder = Recorder::patient();
+        let (cache, connections, host) = (cache(&bench), connections(&bench), host());
+        let made = init(
+            &bench.store,
+            &cache,
+            &connections,
+            &host,
+            &request,
+            &recorder,
+        );
+        let error = made.await.unwrap_err();
+        assert!(
+            error.to_string().ends_with("is that of machine `dev`"),
+            "{error}"
+        );
+    }
+    assert_eq!(bench.store.names().unwrap(), [name("dev")]);
+}
+
+/// Two commands pass the check at the same time: the list of machines is locked for the second look.
+#[tokio::test]
+async fn of_two_with_the_same_data_disk_one_wins() {
+    let bench = Bench::new();
+    let (image, data) = (raw_image(&bench), data_file(&bench, "data.raw", 1));
+    let mut request = request(&image);
+    request.data_disk = Some(data.clone());
+    let draft = bench.store.begin(&name("late")).unwrap();
+    let sockets = draft.sockets().display().to_string();
+    fs::write(draft.files().os_disk(DiskFormat::Qcow2), "disk").unwrap();
+    made(&bench, &host(), &request).await;
+    let late = MachineConfig {
+        data_disk: Some(DataDisk::At(data)),
+        ..crate::store::testing::config("late", &sockets)
+    };
+    let error = draft.commit(&late).unwrap_err();
+    assert!(
+        matches!(error, StoreError::DataDiskTaken { .. }),
+        "{error:?}"
+    );
+    assert_eq!(bench.store.names().unwrap(), [name("dev")]);
+    assert_eq!(bench.hidden(), [""; 0]);
 }
 
 /// The raw disk, packed by gzip's stored blocks: no library is needed for that.
@@ -376,7 +490,7 @@ async fn a_packed_image_makes_the_machine_that_the_plain_one_makes() {
         (DiskFormat::Raw, 100)
     );
     let disk = outcome.machine.files.os_disk(DiskFormat::Raw);
-    assert_eq!(fs::metadata(&disk).unwrap().len(), 100 << 30);
+    assert_eq!(fs::metadata(&disk).unwrap().len(), 20 << 30);
     let mut start = Vec::new();
     let content = fs::read(raw_image(&bench)).unwrap();
     io::Read::take(fs::File::open(disk).unwrap(), content.len() as u64)

@@ -89,6 +89,7 @@ fn request(image: &std::path::Path) -> InitRequest {
             disk_gib: Some(1),
             ..Wish::default()
         },
+        data_disk: None,
         rootful: false,
         scheme: Scheme::Ssh,
         time_zone: String::new(),

@@ -5,6 +5,7 @@ use machine_host::lock::FileLock;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
+use crate::machine::DataDisk;
 use crate::machine::resources::HostResources;
 use crate::store::testing::{Bench, name};
 use crate::supervisor::control::{Greeting, NEWEST, Reply, Request, WireStatus, line};
@@ -17,6 +18,7 @@ fn host() -> Host {
         },
         user_id: 4711,
         free_bytes: |_| Ok(u64::MAX),
+        total_bytes: |_| Ok(u64::MAX),
     }
 }
 
@@ -205,14 +207,70 @@ async fn a_disk_grows_and_an_interrupted_growth_is_finished() {
     assert_eq!(virtual_gib(&files), 150);
 
     // Killed between disk and file: the file still says 150.
-    grow(&files, DiskFormat::Qcow2, 200).await.unwrap();
+    let disk = files.os_disk(DiskFormat::Qcow2);
+    grow(&disk, DiskFormat::Qcow2, 200).await.unwrap();
     change(&bench, &wish(None, None, Some(200))).await.unwrap();
     assert_eq!(stored(&bench).resources.disk_gib, 200);
     // The same, and the user settles for less: the file says what the disk is.
-    grow(&files, DiskFormat::Qcow2, 300).await.unwrap();
+    grow(&disk, DiskFormat::Qcow2, 300).await.unwrap();
     change(&bench, &wish(None, None, Some(250))).await.unwrap();
     assert_eq!(stored(&bench).resources.disk_gib, 300);
     assert_eq!(virtual_gib(&files), 300);
+}
+
+#[tokio::test]
+async fn of_two_disks_that_with_the_data_grows() {
+    let bench = Bench::new();
+    let files = machine_with_disk(&bench).await;
+    let theirs = bench.root.path().join("theirs.raw");
+    for (disk, path) in [
+        (DataDisk::Own, files.data_disk()),
+        (DataDisk::At(theirs.clone()), theirs),
+    ] {
+        data_disk::create(&path, 100).unwrap();
+        let guard = bench.store.edit(&name("dev")).unwrap();
+        let update = guard.update::<StoreError>(|config| {
+            config.data_disk = Some(disk);
+            config.resources.disk_gib = 100;
+            Ok(())
+        });
+        update.unwrap();
+        drop(guard);
+        let length = || fs::metadata(&path).unwrap().len() / GIB;
+        for size in [99, 100] {
+            let error = change(&bench, &wish(None, None, Some(size)))
+                .await
+                .unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "new disk size must be larger than 100 GB"
+            );
+        }
+        let outcome = change(&bench, &wish(None, None, Some(150))).await.unwrap();
+        assert_eq!((outcome.config.resources.disk_gib, length()), (150, 150));
+        // Killed between disk and file.
+        data_disk::grow(&path, 300).unwrap();
+        change(&bench, &wish(None, None, Some(200))).await.unwrap();
+        assert_eq!((stored(&bench).resources.disk_gib, length()), (300, 300));
+        assert_eq!(virtual_gib(&files), 100);
+
+        let small = Host {
+            total_bytes: |_| Ok(400 * GIB),
+            ..host()
+        };
+        let (connections, request) = (connections(&bench), wish(None, None, Some(401)));
+        let refused = set(&bench.store, &connections, &small, &name("dev"), &request).await;
+        let error = refused.unwrap_err();
+        let text = "requested disk size (401 GB) greater than the host's file system (400 GB)";
+        assert_eq!(error.to_string(), text);
+        assert_eq!(length(), 300);
+        fs::remove_file(&path).unwrap();
+        let error = change(&bench, &wish(None, None, Some(350)))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, SetError::DataDisk(_)), "{error:?}");
+        assert_eq!(stored(&bench).resources.disk_gib, 300);
+    }
 }
 
 #[tokio::test]

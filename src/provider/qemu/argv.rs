@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use machine_host::facts::Architecture;
+use machine_protocol::boot::DATA_DISK_SERIAL;
 
 use crate::machine::{DiskFormat, GuestNetwork};
 use crate::provider::qemu::options::OptionValue;
@@ -281,6 +282,9 @@ impl Arguments {
                 .set("werror", "stop")
                 .set("rerror", "stop"),
         );
+        if let Some(data) = &plan.data_disk {
+            self.data_disk(data);
+        }
         if let Some(seed) = &plan.seed {
             self.read_only_disk("seed", seed, DiskFormat::Raw);
             self.option(
@@ -291,6 +295,36 @@ impl Arguments {
                     .set("serial", "machine-seed"),
             );
         }
+    }
+
+    /// The disk for what the engines keep. As that with the operating system, so that what the guest discards is given back
+    /// to the host, and a full disk of the host pauses the VM.
+    fn data_disk(&mut self, path: &Path) {
+        self.option(
+            "-blockdev",
+            OptionValue::with("node-name", "data-file")
+                .set("driver", "file")
+                .set("filename", path)
+                .set("discard", "unmap"),
+        );
+        // Never found out from the content: the guest writes that.
+        self.option(
+            "-blockdev",
+            OptionValue::with("node-name", "data")
+                .set("driver", "raw")
+                .set("file", "data-file")
+                .set("discard", "unmap")
+                .set("detect-zeroes", "unmap"),
+        );
+        self.option(
+            "-device",
+            OptionValue::new("virtio-blk-pci")
+                .set("id", "data0")
+                .set("drive", "data")
+                .set("serial", DATA_DISK_SERIAL)
+                .set("werror", "stop")
+                .set("rerror", "stop"),
+        );
     }
 
     /// A file that the VM reads as a disk and never writes.

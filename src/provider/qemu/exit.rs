@@ -76,16 +76,33 @@ fn locked_disk(plan: &LaunchPlan, lines: &[String]) -> Option<PathBuf> {
     {
         return None;
     }
-    let seed = plan.seed.iter().find(|seed| {
-        let name = seed.display().to_string();
+    let other = plan.seed.iter().chain(&plan.data_disk).find(|disk| {
+        let name = disk.display().to_string();
         lines.iter().any(|line| line.contains(&format!("[{name}]")))
     });
-    Some(seed.unwrap_or(&plan.os_disk).clone())
+    Some(other.unwrap_or(&plan.os_disk).clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_disk_that_somebody_has_is_named() {
+        let mut plan = crate::provider::plan::testing::plan(Path::new("/m"));
+        plan.data_disk = Some("/d/data.raw".into());
+        let locked = |disk: &str| {
+            let lines = [
+                r#"qemu: -device virtio-blk-pci: Failed to get "write" lock"#.to_owned(),
+                format!("Is another process using the image [{disk}]?"),
+            ];
+            locked_disk(&plan, &lines)
+        };
+        for disk in ["/m/disk.qcow2", "/m/seed.img", "/d/data.raw"] {
+            assert_eq!(locked(disk), Some(disk.into()));
+        }
+        assert_eq!(locked_disk(&plan, &["something else".to_owned()]), None);
+    }
 
     #[test]
     fn only_the_last_printable_lines_of_this_run_are_kept() {

@@ -128,7 +128,7 @@ fn killed_resumed_boots() {
         .machine(&["exec", "m", "sh", "-c", size], SOON)
         .succeeded();
     let size: u32 = size.trim().parse().expect("a number");
-    assert!((7..=8).contains(&size), "{size}");
+    assert!((19..=20).contains(&size), "{size}");
     home.machine(&["stop", "m"], BOOT).succeeded();
     home.dispose().expect("nothing is left");
 }

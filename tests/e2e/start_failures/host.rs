@@ -17,6 +17,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("failure::an_agent_for_another_system", foreign_agent),
         trial("failure::the_disk_is_gone", no_disk),
         trial("failure::the_disk_is_damaged", damaged_disk),
+        trial("failure::the_data_disk_is_gone", no_data_disk),
         trial("failure::files_that_cannot_be_written", read_only),
     ]
 }
@@ -62,6 +63,19 @@ fn no_disk() {
     let failed = fails(&home, &[], &[]);
     failed.is("host-files");
     failed.says(&["disk.qcow2` cannot be used", "machine rm -f x"]);
+}
+
+fn no_data_disk() {
+    let home = Home::new("nodata");
+    home.init("x", &[]);
+    fs_err::remove_file(home.machine_dir("x").join("data.raw")).expect("it was there");
+    let failed = fails(&home, &[], &[]);
+    failed.is("data-disk");
+    failed.says(&[
+        "data.raw` cannot be used",
+        "It does not exist",
+        "machine rm -f x",
+    ]);
 }
 
 fn damaged_disk() {

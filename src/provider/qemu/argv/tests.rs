@@ -228,6 +228,22 @@ fn a_disk_over_an_image() {
     assert!(text.contains(expected), "{text}");
 }
 
+/// Design, "Two disks": raw, the whole of it, found by its serial number; a full disk of the host pauses the VM.
+#[test]
+fn a_disk_for_what_the_engines_keep() {
+    let mut plan = plan();
+    let without = lines(&plan, &surroundings(Architecture::X86_64, Accelerator::Tcg));
+    plan.data_disk = Some("/d/a,b.raw".into());
+    let text = lines(&plan, &surroundings(Architecture::X86_64, Accelerator::Tcg));
+    let expected = "\
+-blockdev node-name=data-file,driver=file,filename=/d/a,,b.raw,discard=unmap
+-blockdev node-name=data,driver=raw,file=data-file,discard=unmap,detect-zeroes=unmap
+-device virtio-blk-pci,id=data0,drive=data,serial=machine-data,werror=stop,rerror=stop
+";
+    assert!(text.contains(expected), "{text}");
+    assert_eq!(text.replace(expected, ""), without);
+}
+
 #[test]
 fn no_name_or_path_adds_an_option() {
     let mut plan = plan();

@@ -1,0 +1,121 @@
+//! The disk with a machine's operating system: over an image of the cache, a clone, or a copy.
+
+use std::io;
+use std::path::Path;
+
+use fs_err as fs;
+use machine_images::{Checksum, Image, ImageError, Reporter, Terms, UNPACKED_LIMIT};
+
+use super::image::LocalImage;
+use super::init::{Host, allocated_bytes};
+use crate::machine::resources::OS_DISK_BYTES;
+use crate::machine::{DiskFormat, ProviderKind};
+use crate::provider::registry;
+use crate::store::MachineFiles;
+
+/// What a disk is made of.
+pub(super) struct Recipe<'a> {
+    /// The image.
+    pub(super) image: &'a LocalImage,
+    /// What it is.
+    pub(super) contents: Image,
+    /// The checksum of its file, if it is to be checked.
+    pub(super) checksum: Option<Checksum>,
+    /// What is to run the machine.
+    pub(super) provider: ProviderKind,
+}
+
+/// A disk that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NewDisk {
+    pub(super) format: DiskFormat,
+    /// The format of the image below it, if it lies over one.
+    pub(super) base: Option<DiskFormat>,
+}
+
+/// Makes the disk of these files, of at least [`OS_DISK_BYTES`], as cheaply as the host and the provider can.
+pub(super) async fn make(
+    files: &MachineFiles,
+    host: &Host,
+    recipe: &Recipe<'_>,
+    reporter: &dyn Reporter,
+) -> Result<NewDisk, ImageError> {
+    if let Some(disk) = layered_disk(files, recipe).await? {
+        return Ok(disk);
+    }
+    let format = recipe
+        .contents
+        .format
+        .map_or(DiskFormat::Qcow2, stored_format);
+    let destination = files.os_disk(format);
+    check_space(host, &recipe.image.path, &destination)?;
+    let terms = Terms {
+        bytes: OS_DISK_BYTES,
+        at_most: UNPACKED_LIMIT,
+        checksum: recipe.checksum.filter(|_| recipe.image.cached.is_none()),
+    };
+    machine_images::prepare_on(&terms, &recipe.image.path, &destination, reporter).await?;
+    Ok(NewDisk { format, base: None })
+}
+
+/// A disk over the image of the cache, where the provider takes one and the file system cannot share blocks.
+async fn layered_disk(
+    files: &MachineFiles,
+    recipe: &Recipe<'_>,
+) -> Result<Option<NewDisk>, ImageError> {
+    let can_layer = registry::provider(recipe.provider)
+        .is_ok_and(|provider| provider.capabilities().can_layer_disks);
+    let (true, Some(stored)) = (
+        can_layer && recipe.image.cached.is_some(),
+        recipe.contents.format,
+    ) else {
+        return Ok(None);
+    };
+    let format = DiskFormat::Qcow2;
+    let base = stored_format(stored);
+    let (base_file, disk) = (files.base_disk(base), files.os_disk(format));
+    let image = &recipe.image.path;
+    let layer = machine_images::layer(image, &base_file, &disk, OS_DISK_BYTES).await?;
+    Ok(layer.map(|_| NewDisk {
+        format,
+        base: Some(base),
+    }))
+}
+
+/// The image as a user wants to see it: where it is, what it is, how large.
+pub(super) fn describe(name: &str, contents: Image) -> String {
+    let Some(format) = contents.format.map(stored_format) else {
+        return "none (a blank disk)".to_owned();
+    };
+    let packing = contents
+        .packing
+        .map_or_else(String::new, |packing| format!(" in {}", packing.name()));
+    let size = contents.virtual_bytes.map_or_else(String::new, |bytes| {
+        format!(", {} MiB", bytes.div_ceil(1 << 20))
+    });
+    format!("{name} ({format}{packing}{size})")
+}
+
+fn stored_format(format: machine_images::DiskFormat) -> DiskFormat {
+    match format {
+        machine_images::DiskFormat::Qcow2 => DiskFormat::Qcow2,
+        machine_images::DiskFormat::Raw => DiskFormat::Raw,
+    }
+}
+
+/// Refuses a copy that cannot fit before its first byte. A file system without an answer is not asked again.
+fn check_space(host: &Host, image: &Path, destination: &Path) -> Result<(), ImageError> {
+    let Ok(needed) = fs::metadata(image).map(|metadata| allocated_bytes(&metadata)) else {
+        return Ok(());
+    };
+    let directory = destination.parent().unwrap_or(destination);
+    match (host.free_bytes)(directory) {
+        Ok(free) if free < needed => Err(ImageError::Full {
+            path: destination.to_owned(),
+            needed,
+            free: Some(free),
+            source: io::ErrorKind::StorageFull.into(),
+        }),
+        _ => Ok(()),
+    }
+}
