@@ -77,7 +77,10 @@ pub async fn stop(
         .await
         .map_err(client_error)?;
     if connection.is_none() && client::survivor(files).is_some() {
-        let options = StartOptions::default();
+        let options = StartOptions {
+            keep_supervisor: true,
+            ..StartOptions::default()
+        };
         match start(store, name, options, |_| (), std::future::pending()).await {
             // A VM that is up, or that went down under our eyes.
             Ok(_) | Err(StartError::AlreadyRunning { .. } | StartError::Stopped { .. }) => {}

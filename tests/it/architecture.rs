@@ -47,7 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // The hidden subcommand puts the parts of a supervisor together.
     (
         "cli::cmd::supervise",
-        &["provider::registry", "supervisor", "connection"],
+        &["provider::registry", "supervisor", "connection", "service"],
     ),
     (
         "ops",
@@ -61,6 +61,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "provider",
             "engine",
             "machine",
+            "service",
         ],
     ),
     // What a start would choose, and where it would look for programs, are told before one.
@@ -77,8 +78,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "connection",
             "hostfacts",
             "machine",
+            "service",
         ],
     ),
+    ("service", &["machine"]),
     ("provider", &["machine", "link"]),
     // The link's thread serves the sockets that lead over it.
     (
@@ -93,6 +96,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // The pair of a machine leads to its files.
     ("connection::machine", &["store::MachineFiles"]),
     ("hostconf", &["machine"]),
+    // Whether supervisors are services is a setting.
+    ("hostconf::own", &["service::Wanted"]),
     ("hostfacts", &["hostconf", "machine"]),
     ("machine", &[]),
 ];
