@@ -13,6 +13,7 @@ pub use self::hand_over::HandOverError;
 use self::spawned::Supervisor;
 use crate::machine::deadlines;
 use crate::machine::name::MachineName;
+use crate::ops::adopt;
 use crate::store::{MachineFiles, Store, StoreError};
 use crate::supervisor::client::{self, ClientError, Connection};
 use crate::supervisor::control::{BUILD, Reply, WireStatus, told_apart};
@@ -310,8 +311,13 @@ impl<O: FnMut(&Stamped)> Attempt<'_, O> {
         self.hint = supervisor.hint.take();
         let ended = tokio::select! {
             ended = supervisor.follow(self.observe) => match ended {
-                // It left a VM, which another supervisor takes over.
-                None if !is_up && client::survivor(self.files).is_some() => Ok(None),
+                // It left a VM, which another supervisor takes over: the one that the system starts again, or the next.
+                None if !is_up && client::survivor(self.files).is_some() => {
+                    if supervisor.comes_back {
+                        adopt::successor(self.files).await;
+                    }
+                    Ok(None)
+                }
                 None => Err(supervisor.died(name)),
                 ended => Ok(ended),
             },

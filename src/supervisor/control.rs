@@ -242,7 +242,7 @@ mod tests {
         let text = r#"{"newest":2,"oldest":1,"build":"9","pid":1,"vm_pid":null,"status":{"state":"running","since":"x"},"more":1}"#;
         assert_eq!(
             serde_json::from_str::<Greeting>(text).unwrap().negotiate(),
-            Some(1)
+            Some(2)
         );
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Supervisor {
     log: PathBuf,
     /// What the user should know of how it runs.
     pub(super) hint: Option<String>,
+    /// Whether the system starts it again when it dies.
+    pub(super) comes_back: bool,
 }
 
 impl Supervisor {
@@ -90,6 +92,7 @@ impl Supervisor {
             events: BufReader::new(events).lines(),
             log,
             hint: None,
+            comes_back: false,
         })
     }
 
@@ -141,6 +144,7 @@ impl Supervisor {
             events: BufReader::new(events).lines(),
             log: files.supervisor_log(),
             hint: services.hint(),
+            comes_back: true,
         })
     }
 

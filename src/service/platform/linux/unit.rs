@@ -217,7 +217,34 @@ mod tests {
             set: vec!["PATH".to_owned(), "SSH_AUTH_SOCK".to_owned()],
             unset: vec!["TZ", "http_proxy"],
         };
-        insta::assert_snapshot!(lines(&run(&service, &environment)), @r#""#);
+        insta::assert_snapshot!(lines(&run(&service, &environment)), @r#"
+        --user
+        --quiet
+        --collect
+        --unit=machine-vm.service
+        --description=Virtual machine "vm"
+        --working-directory=/m/vm
+        --property=Type=notify
+        --property=TimeoutStartSec=15s
+        --property=Restart=on-failure
+        --property=RestartSec=100ms
+        --property=RestartPreventExitStatus=125
+        --property=StartLimitIntervalSec=60s
+        --property=StartLimitBurst=5
+        --property=KillMode=process
+        --property=OOMPolicy=continue
+        --property=TimeoutStopSec=155s
+        --property=After=machine-vm-vm.scope
+        --property=StandardOutput=null
+        --property=StandardError=append:/m/vm/supervisor.log
+        --property=UnsetEnvironment=TZ http_proxy
+        --setenv=PATH
+        --setenv=SSH_AUTH_SOCK
+        --
+        /opt/a b/machine
+        supervise
+        v$$m
+        "#);
     }
 
     #[test]
@@ -226,7 +253,38 @@ mod tests {
             service: "machine-vm".to_owned(),
             pids: vec![7, 9],
         };
-        insta::assert_snapshot!(lines(&scope(&enclosure)), @r#""#);
+        insta::assert_snapshot!(lines(&scope(&enclosure)), @r#"
+        --user
+        --quiet
+        call
+        org.freedesktop.systemd1
+        /org/freedesktop/systemd1
+        org.freedesktop.systemd1.Manager
+        StartTransientUnit
+        ssa(sv)a(sa(sv))
+        machine-vm-vm.scope
+        fail
+        5
+        Description
+        s
+        Virtual machine
+        CollectMode
+        s
+        inactive-or-failed
+        Before
+        as
+        1
+        machine-vm.service
+        TimeoutStopUSec
+        t
+        10000000
+        PIDs
+        au
+        2
+        7
+        9
+        0
+        "#);
     }
 
     #[test]
