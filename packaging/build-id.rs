@@ -1,6 +1,11 @@
 //! Gives a build its name beside the version: eight hexadecimal digits of what it is made from. So development builds of
 //! one version are told apart, and the same sources built the same way have the same name.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script that needs no other crate is built in a moment"
+)]
+
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};

@@ -156,7 +156,8 @@ fn last_words(name: &str, started: &Started, tips: bool, quiet: bool) -> String 
     if started.certificates_imported && !quiet {
         text.push_str(texts::CERTIFICATES_IMPORTED);
     }
-    if tips && !quiet {
+    // Who is told that it runs on has had the tips.
+    if tips && !quiet && started.replaced.is_none() {
         if !started.rootful {
             text.push_str(&texts::rootless(name));
         }
@@ -233,7 +234,7 @@ mod tests {
             ..started(true, false)
         };
         assert_eq!(
-            last_words("vm", &replaced, false, false),
+            last_words("vm", &replaced, true, false),
             "Machine \"vm\" runs on under this build, which took it over from build 0.0.9\n"
         );
     }

@@ -51,7 +51,7 @@ fn is_manager(runtime: &Path) -> bool {
     };
     fs_err::metadata(runtime).is_ok_and(|found| is_ours(&found))
         && runtime.join("systemd").is_dir()
-        && SOCKETS.iter().any(|name| is_socket(&name))
+        && SOCKETS.iter().any(is_socket)
 }
 
 #[async_trait]
