@@ -15,5 +15,6 @@ pub mod machine;
 pub mod network;
 pub mod ops;
 pub mod provider;
+pub mod service;
 pub mod store;
 pub mod supervisor;

@@ -80,6 +80,11 @@ pub fn started(name: &str) -> String {
     format!("Machine \"{name}\" started successfully\n")
 }
 
+/// `start` of a machine that was up under another build.
+pub fn replaced(name: &str, build: &str) -> String {
+    format!("Machine \"{name}\" runs on under this build, which took it over from build {build}\n")
+}
+
 /// The last line of `stop`.
 pub fn stopped(name: &str) -> String {
     format!("Machine \"{name}\" stopped successfully\n")

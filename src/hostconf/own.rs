@@ -11,11 +11,20 @@ use super::layers::{self, Layer};
 use crate::machine::nearest::nearest;
 use crate::machine::ports::PortScope;
 use crate::machine::settings::Wishes;
+use crate::service::Wanted;
 
 /// The format that is read; a newer one changes the meaning of keys.
 pub const FORMAT: u64 = 1;
 
-const ROOT_KEYS: [&str; 5] = ["format", "connection_scheme", "image", "machine", "ports"];
+const ROOT_KEYS: [&str; 6] = [
+    "format",
+    "connection_scheme",
+    "image",
+    "machine",
+    "ports",
+    "supervisor",
+];
+const SUPERVISOR_KEYS: [&str; 1] = ["systemd"];
 const PORTS_KEYS: [&str; 1] = ["bind"];
 const IMAGE_KEYS: [&str; 2] = ["default", "mirrors"];
 const MACHINE_KEYS: [&str; 11] = [
@@ -43,6 +52,8 @@ pub struct Settings {
     pub image_mirrors: Vec<String>,
     /// `[ports] bind`: where machines' ports may listen; anywhere where nothing is said.
     pub ports: Option<PortScope>,
+    /// `[supervisor] systemd`: whether supervisors are services of the user; `auto` where nothing is said.
+    pub supervisor: Option<Wanted>,
     /// The file, where there is one.
     pub file: Option<PathBuf>,
 }
@@ -131,6 +142,8 @@ fn parse(layer: &Layer) -> Result<Settings, HostConfError> {
     check_keys(layer, &image, "image.", &IMAGE_KEYS)?;
     let ports = document.section("ports")?;
     check_keys(layer, &ports, "ports.", &PORTS_KEYS)?;
+    let supervisor = document.section("supervisor")?;
+    check_keys(layer, &supervisor, "supervisor.", &SUPERVISOR_KEYS)?;
     let own_image = machine.text("image")?;
     let default_image = image.text("default")?;
     if own_image.is_some() && default_image.is_some() {
@@ -168,6 +181,11 @@ fn parse(layer: &Layer) -> Result<Settings, HostConfError> {
             "bind",
             "\"all\" or \"loopback\"",
             &[("all", PortScope::All), ("loopback", PortScope::Loopback)],
+        )?,
+        supervisor: supervisor.word(
+            "systemd",
+            "\"auto\" or \"off\"",
+            &[("auto", Wanted::Auto), ("off", Wanted::Off)],
         )?,
         file: Some(layer.path.clone()),
     })
@@ -231,6 +249,8 @@ mod tests {
             volumes = ["$HOME/src:/src:ro"]
             [ports]
             bind = "loopback"
+            [supervisor]
+            systemd = "off"
         "#;
         let expected = Settings {
             connection_scheme: Some(ConnectionScheme::Socket),
@@ -249,6 +269,7 @@ mod tests {
             },
             image_mirrors: vec!["https://m/fcos/".to_owned(), "http://10.0.0.1".to_owned()],
             ports: Some(PortScope::Loopback),
+            supervisor: Some(Wanted::Off),
             file: Some(PathBuf::from("/c/config.toml")),
         };
         assert_eq!(parsed(text).expect("a good file"), expected);
@@ -317,6 +338,10 @@ mod tests {
             (
                 "connection_scheme = \"tcp\"",
                 "`/c/config.toml`, line 1: `connection_scheme` must be \"ssh\" or \"socket\", not the text `tcp`",
+            ),
+            (
+                "[supervisor]\nsystemd = true",
+                "`/c/config.toml`, line 2: `supervisor.systemd` must be \"auto\" or \"off\", not `true`",
             ),
             (
                 "machine = 3",

@@ -158,6 +158,15 @@ deadlines! {
     /// A whole stop, as the command that asked for it sees it.
     STOP_TOTAL = Duration::from_secs(140), "the machine to stop",
         "all rungs of the ladder one after another, and time for the supervisor to take its leave";
+    /// An order to the system's manager of services.
+    SERVICE = Duration::from_secs(20), "the user's service manager to do what it was told",
+        "it answers in milliseconds; a new service has 15 s to say that it is there, and then the supervisor is started without";
+    /// A VM that lost its supervisor and gets another one, as a command that needs it waits.
+    ADOPTION = Duration::from_secs(30), "the machine to be taken over",
+        "a second as a rule; an emulated guest under load answers the hello and its engine's first request in ten";
+    /// Another command's supervisor, after that of a machine that is attended has left.
+    SUCCESSOR = Duration::from_secs(3), "another supervisor of the machine",
+        "a build that replaces another one comes within a second; when nobody comes the machine is taken over";
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use crate::machine::{MachineName, Status};
+use crate::ops::adopt;
 use crate::ops::stop::{self, StopError};
 use crate::store::{MachineFiles, Store};
-use crate::supervisor::client::{self, ClientError};
+use crate::supervisor::client::{self, ClientError, Connection};
 use crate::supervisor::control::Reply;
 use crate::supervisor::events::{Event, Failure, Stamped};
 
@@ -71,7 +72,10 @@ impl AttendError {
     }
 }
 
-/// Waits until the machine has stopped. Events after `since` go to `observe`. `interrupt` gives the user's wish to
+/// How often a machine may lose its supervisor before nobody attends it any more.
+const SUCCESSORS: usize = 8;
+
+/// Waits until the machine has stopped; one that gets another supervisor meanwhile is followed there. Events after `since` go to `observe`. `interrupt` gives the user's wish to
 /// stop: the first one stops the machine in order, a second one does without the guest's help.
 pub async fn attend<I: Future<Output = ()>>(
     store: &Store,
@@ -90,6 +94,8 @@ pub async fn attend<I: Future<Output = ()>>(
         return gone(name, files).await;
     };
     connection.follow().await.map_err(broken)?;
+    let mut since = since;
+    let mut left = SUCCESSORS;
     let mut wish = std::pin::pin!(interrupt());
     loop {
         let reply = tokio::select! {
@@ -103,13 +109,24 @@ pub async fn attend<I: Future<Output = ()>>(
             }
         };
         let Some(reply) = reply else {
-            return gone(name, files).await;
+            let next = match left {
+                0 => None,
+                _ => next(store, name, files).await,
+            };
+            let Some(next) = next else {
+                return gone(name, files).await;
+            };
+            left -= 1;
+            connection = next;
+            connection.follow().await.map_err(broken)?;
+            continue;
         };
         let Reply::Event(stamped) = reply else {
             continue;
         };
         // The supervisor tells its whole run; the start has told the first part already.
         if stamped.time > since {
+            since = stamped.time;
             observe(&stamped);
         }
         match stamped.event {
@@ -118,6 +135,21 @@ pub async fn attend<I: Future<Output = ()>>(
             _ => {}
         }
     }
+}
+
+/// The supervisor of a machine whose VM goes on: the one that another command brings, or else one of ours.
+async fn next(store: &Store, name: &MachineName, files: &MachineFiles) -> Option<Connection> {
+    if client::status(files).await.is_stopped() {
+        return None;
+    }
+    if let Some(connection) = adopt::successor(files).await {
+        return Some(connection);
+    }
+    adopt::status(store, name, files).await;
+    client::connect(&files.control_socket())
+        .await
+        .ok()
+        .flatten()
 }
 
 /// The supervisor is gone without a last word. What of the machine?

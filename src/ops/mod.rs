@@ -4,6 +4,7 @@
 //! nothing here knows the command line.
 
 pub mod addressee;
+pub mod adopt;
 pub mod attend;
 pub mod bundle;
 pub mod connection;

@@ -24,6 +24,7 @@ use machine_images::ImageError;
 use machine_protocol::sockets::MissingSocket;
 use thiserror::Error;
 
+use super::adopt;
 use super::data_disk::{self, DataDiskError};
 use super::init::{Host, allocated_bytes};
 use crate::connection::{self, ConnectionError, ConnectionsFile};
@@ -321,7 +322,11 @@ pub async fn set(
 ) -> Result<SetOutcome, SetError> {
     let machine = store.load(name)?;
     request.apply(&machine.config, host)?;
-    let status = client::status(&machine.files).await;
+    let status = if request.is_for_running() {
+        adopt::status(store, name, &machine.files).await
+    } else {
+        client::status(&machine.files).await
+    };
     let not_stopped = |status| SetError::NotStopped {
         name: name.clone(),
         status,

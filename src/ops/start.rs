@@ -1,26 +1,26 @@
-//! Start a machine: find out what it does, start its supervisor if nobody runs it, and follow it until it is up.
+//! Start a machine: find out what it does, start its supervisor if nobody runs it, and follow it until it is up. One that
+//! runs under another build of this program gets a supervisor of this one.
+
+mod hand_over;
+mod spawned;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use machine_host::process;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::ChildStdout;
-
+pub use self::hand_over::HandOverError;
+use self::spawned::Supervisor;
 use crate::machine::deadlines;
 use crate::machine::name::MachineName;
+use crate::ops::adopt;
 use crate::store::{MachineFiles, Store, StoreError};
 use crate::supervisor::client::{self, ClientError, Connection};
-use crate::supervisor::control::{Reply, WireStatus};
-use crate::supervisor::events::{Event, Failure, Stamped, set_aside_overgrown};
+use crate::supervisor::control::{BUILD, Reply, WireStatus, told_apart};
+use crate::supervisor::events::{Event, Failure, Stamped};
 
 /// How often a start looks again when a supervisor came or went under its eyes.
 const ATTEMPTS: usize = 4;
-/// How many of the supervisor's last log lines explain its death.
-const LOG_LINES: usize = 8;
 
 /// Why a machine was not started.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,17 @@ pub enum StartError {
         /// The whole log.
         log: PathBuf,
     },
+    /// It runs under another build, whose supervisor stays.
+    #[error("unable to start \"{name}\": it runs under build {theirs}, which does not leave it")]
+    HandOver {
+        /// The machine.
+        name: MachineName,
+        /// The other build.
+        theirs: String,
+        /// Why.
+        #[source]
+        source: Box<HandOverError>,
+    },
     /// The supervisor cannot be talked to.
     #[error("unable to start \"{name}\"")]
     Client {
@@ -118,6 +129,7 @@ impl StartError {
             Self::Interrupted { .. } | Self::LeftStarting { .. } => "interrupted",
             Self::Spawn { .. } => "no-supervisor",
             Self::SupervisorDied { .. } => "supervisor-died",
+            Self::HandOver { .. } => "not-replaced",
             Self::Client { .. } => "supervisor-unreachable",
         };
         word.to_owned()
@@ -130,6 +142,9 @@ impl StartError {
             Self::Failed { failure, .. } => failure.hints.clone(),
             Self::Busy { name } => vec![format!(
                 "Try again in a moment, or see what it does with `machine inspect {name}`"
+            )],
+            Self::HandOver { name, .. } => vec![format!(
+                "It runs on; start it anew under this build: machine restart {name}"
             )],
             Self::SupervisorDied { log, .. } => {
                 vec![format!("The supervisor's log is `{}`", log.display())]
@@ -148,6 +163,10 @@ pub struct Started {
     pub rootful: bool,
     /// True when the guest was given the certificate authorities of the host.
     pub certificates_imported: bool,
+    /// The build that ran it until now, where it was up already and was only taken over.
+    pub replaced: Option<String>,
+    /// What the user should know of how it runs, as an instruction.
+    pub hint: Option<String>,
 }
 
 /// How a start is wanted.
@@ -157,6 +176,8 @@ pub struct StartOptions {
     pub timeout: Option<Duration>,
     /// Keep a guest running whose agent answers and whose engine does not come up, so that it can be mended.
     pub rescue: bool,
+    /// Leave a machine that is up to the supervisor it has, whatever build that is of.
+    pub keep_supervisor: bool,
 }
 
 /// Starts a machine and waits until it is up. Each event of the start goes to `observe`. When `interrupt` resolves
@@ -179,15 +200,20 @@ pub async fn start(
         options,
         files: &machine.files,
         observe: &mut observe,
+        replaced: None,
+        hint: None,
     };
     tokio::pin!(interrupt);
     for _ in 0..ATTEMPTS {
         match attempt.run(interrupt.as_mut()).await? {
             Some(Event::Ready) => {
+                let Attempt { replaced, hint, .. } = attempt;
                 return Ok(Started {
                     api_socket: machine.files.api_socket(),
                     rootful: machine.config.rootful,
                     certificates_imported,
+                    replaced,
+                    hint,
                 });
             }
             Some(Event::Failed(failure)) => {
@@ -208,6 +234,10 @@ struct Attempt<'a, O> {
     options: StartOptions,
     files: &'a MachineFiles,
     observe: &'a mut O,
+    /// The build whose supervisor was made to leave.
+    replaced: Option<String>,
+    /// What the user should know of how its supervisor runs.
+    hint: Option<String>,
 }
 
 impl<O: FnMut(&Stamped)> Attempt<'_, O> {
@@ -227,9 +257,32 @@ impl<O: FnMut(&Stamped)> Attempt<'_, O> {
             return self.begin(interrupt).await;
         };
         match connection.greeting.status {
-            WireStatus::Running | WireStatus::Degraded { .. } => Err(StartError::AlreadyRunning {
-                name: self.name.clone(),
-            }),
+            // Another command was quicker with a supervisor of this build.
+            WireStatus::Running | WireStatus::Degraded { .. }
+                if self.replaced.is_some() && connection.greeting.build == BUILD =>
+            {
+                Ok(Some(Event::Ready))
+            }
+            WireStatus::Running | WireStatus::Degraded { .. }
+                if self.options.keep_supervisor || connection.greeting.build == BUILD =>
+            {
+                Err(StartError::AlreadyRunning {
+                    name: self.name.clone(),
+                })
+            }
+            WireStatus::Running | WireStatus::Degraded { .. } => {
+                let theirs = told_apart(&connection.greeting.build, BUILD).to_owned();
+                let parted = hand_over::part(connection).await;
+                parted.map_err(|source| StartError::HandOver {
+                    name: self.name.clone(),
+                    theirs: theirs.clone(),
+                    source: Box::new(source),
+                })?;
+                self.replaced = Some(theirs);
+                // It was up: what does not come back is no reason to end it.
+                self.options.rescue = true;
+                self.begin(interrupt).await
+            }
             WireStatus::Starting { .. } => tokio::select! {
                 ended = follow(connection, self.observe) => ended.map_err(|error| self.client_error(error)),
                 () = interrupt => Err(StartError::LeftStarting { name: self.name.clone() }),
@@ -248,17 +301,31 @@ impl<O: FnMut(&Stamped)> Attempt<'_, O> {
         interrupt: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Option<Event>, StartError> {
         let name = self.name;
-        let spawned = Supervisor::spawn(name, self.options, &self.files.supervisor_log());
+        let is_up = client::survivor(self.files).is_some();
+        let spawned = Supervisor::spawn(name, self.options, self.files).await;
         let spawned = spawned.map_err(|source| StartError::Spawn {
             name: name.clone(),
             source,
         });
         let mut supervisor = spawned?;
+        self.hint = supervisor.hint.take();
         let ended = tokio::select! {
-            ended = supervisor.follow(self.observe) => {
-                ended.map(Some).ok_or_else(|| supervisor.died(name))
-            }
+            ended = supervisor.follow(self.observe) => match ended {
+                // It left a VM, which another supervisor takes over: the one that the system starts again, or the next.
+                None if !is_up && client::survivor(self.files).is_some() => {
+                    if supervisor.comes_back {
+                        adopt::successor(self.files).await;
+                    }
+                    Ok(None)
+                }
+                None => Err(supervisor.died(name)),
+                ended => Ok(ended),
+            },
             () = interrupt => {
+                if is_up {
+                    // What was up before goes on without this command.
+                    return Err(StartError::LeftStarting { name: name.clone() });
+                }
                 supervisor.interrupt(&self.files.control_socket()).await;
                 supervisor.follow(self.observe).await;
                 Err(StartError::Interrupted { name: name.clone() })
@@ -302,101 +369,4 @@ async fn wait_until_gone(mut connection: Connection) -> Result<(), ClientError> 
     // When it takes longer, the next attempt says what the machine does.
     let _ = tokio::time::timeout(deadlines::STOP_TOTAL.limit, gone).await;
     Ok(())
-}
-
-/// A supervisor that this command started, and its events on a pipe.
-struct Supervisor {
-    child: std::process::Child,
-    events: tokio::io::Lines<BufReader<ChildStdout>>,
-    log: PathBuf,
-}
-
-impl Supervisor {
-    fn spawn(
-        name: &MachineName,
-        options: StartOptions,
-        log: &std::path::Path,
-    ) -> std::io::Result<Self> {
-        set_aside_overgrown(log);
-        let stderr = fs_err::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log)?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("supervise");
-        if let Some(timeout) = options.timeout {
-            command.arg(format!("--timeout={}s", timeout.as_secs()));
-        }
-        if options.rescue {
-            command.arg("--rescue");
-        }
-        command
-            .arg(name.as_str())
-            .stdout(Stdio::piped())
-            .stderr(stderr.into_file());
-        let mut child = process::spawn_detached(&mut command)?;
-        let stdout = child
-            .stdout
-            .take()
-            .ok_or_else(|| std::io::Error::other("The supervisor has no standard output"))?;
-        let events = BufReader::new(ChildStdout::from_std(stdout)?).lines();
-        Ok(Self {
-            child,
-            events,
-            log: log.to_owned(),
-        })
-    }
-
-    async fn next(&mut self) -> Option<Stamped> {
-        loop {
-            let line = self.events.next_line().await.ok()??;
-            // Anything else on the pipe would be a stray print of a library; it must not end a start.
-            if let Ok(stamped) = serde_json::from_str(&line) {
-                return Some(stamped);
-            }
-        }
-    }
-
-    async fn follow(&mut self, observe: &mut impl FnMut(&Stamped)) -> Option<Event> {
-        while let Some(stamped) = self.next().await {
-            observe(&stamped);
-            if stamped.event.ends_start() {
-                return Some(stamped.event);
-            }
-        }
-        None
-    }
-
-    /// Waits until the process has ended, which closes its end of the pipe: only then may the machine be started again
-    /// or removed.
-    async fn gone(&mut self) {
-        let ended = async { while self.next().await.is_some() {} };
-        // One that lingers is found by the next command.
-        let _ = tokio::time::timeout(deadlines::SUPERVISOR_EXIT.limit, ended).await;
-    }
-
-    /// Asks the supervisor to stop; one that does not serve its socket yet gets the signal.
-    async fn interrupt(&self, socket: &std::path::Path) {
-        if let Ok(Some(mut connection)) = client::connect(socket).await
-            && connection.stop(true).await.is_ok()
-        {
-            return;
-        }
-        if let Ok(Some(identity)) = process::ProcessIdentity::of(self.child.id())
-            && let Err(error) = identity.terminate()
-        {
-            tracing::warn!(%error, "The supervisor could not be told to stop");
-        }
-    }
-
-    fn died(&self, name: &MachineName) -> StartError {
-        let text = fs_err::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        let lines = lines[lines.len().saturating_sub(LOG_LINES)..].to_vec();
-        StartError::SupervisorDied {
-            name: name.clone(),
-            lines,
-            log: self.log.clone(),
-        }
-    }
 }

@@ -106,7 +106,10 @@ async fn ask(
         .await
         .map_err(client_error)?;
     if connection.is_none() && client::survivor(files).is_some() {
-        let options = StartOptions::default();
+        let options = StartOptions {
+            keep_supervisor: true,
+            ..StartOptions::default()
+        };
         match start(store, name, options, |_| (), std::future::pending()).await {
             // A VM that is up, or that went down under our eyes.
             Ok(_) | Err(StartError::AlreadyRunning { .. } | StartError::Stopped { .. }) => {}

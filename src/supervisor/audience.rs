@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use machine_host::local_socket;
 use tokio::sync::{mpsc, watch};
 
 use super::control::{Greeting, Reply, WireStatus};
@@ -17,20 +18,22 @@ pub(super) struct Audience {
     greeting: watch::Sender<Greeting>,
     /// The events of the start, for clients that come in its middle.
     start: Vec<Stamped>,
-    /// True until the start has ended, one way or the other: the starting command reads standard output.
+    /// True until the start has ended, one way or the other.
     starting: bool,
+    starter: Starter,
     followers: Vec<mpsc::Sender<Reply>>,
     stoppers: Vec<mpsc::Sender<Reply>>,
 }
 
 impl Audience {
     /// The log at `path`, and clients that get the greeting.
-    pub(super) fn new(path: &Path, greeting: watch::Sender<Greeting>) -> Self {
+    pub(super) fn new(path: &Path, greeting: watch::Sender<Greeting>, starter: Starter) -> Self {
         Self {
             log: EventLog::open(path),
             greeting,
             start: Vec::new(),
             starting: true,
+            starter,
             followers: Vec::new(),
             stoppers: Vec::new(),
         }
@@ -43,7 +46,7 @@ impl Audience {
         self.followers
             .retain(|follower| follower.try_send(Reply::Event(stamped.clone())).is_ok());
         if self.starting {
-            tell_starter(&stamped);
+            self.starter.tell(&stamped);
             self.starting = !stamped.event.ends_start();
             self.start.push(stamped);
         }
@@ -93,10 +96,79 @@ impl Audience {
     }
 }
 
-/// Writes an event for the command that started this process. It may be gone, which changes nothing here.
-pub(super) fn tell_starter(event: &Stamped) {
-    let mut starter = std::io::stdout();
-    let _ = starter
-        .write_all(events::line(event).as_bytes())
-        .and_then(|()| starter.flush());
+/// Whoever started this process and waits for the start to end.
+pub enum Starter {
+    /// A command that reads standard output.
+    Output,
+    /// A command that listened at a socket.
+    Socket(Box<dyn Write + Send>),
+    /// Nobody: the system has started again what had died.
+    Nobody,
+}
+
+impl std::fmt::Debug for Starter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Output => "Output",
+            Self::Socket(_) => "Socket",
+            Self::Nobody => "Nobody",
+        })
+    }
+}
+
+impl Starter {
+    /// The one who listens at `socket`, or reads standard output where there is none. A command listens once, so nobody
+    /// listens to a process that the system has started again.
+    pub fn find(socket: Option<&Path>) -> Self {
+        match socket.map(local_socket::connect_writer) {
+            None => Self::Output,
+            Some(Ok(writer)) => Self::Socket(writer),
+            Some(Err(_)) => Self::Nobody,
+        }
+    }
+
+    /// Tells an event. Whoever has gone, or does not read, changes nothing here.
+    pub(super) fn tell(&mut self, event: &Stamped) {
+        let line = events::line(event);
+        let told = match self {
+            Self::Output => {
+                let mut output = std::io::stdout();
+                output
+                    .write_all(line.as_bytes())
+                    .and_then(|()| output.flush())
+            }
+            Self::Socket(writer) => writer.write_all(line.as_bytes()),
+            Self::Nobody => return,
+        };
+        if told.is_err() {
+            *self = Self::Nobody;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_starter_listens_once() {
+        use tokio::io::AsyncReadExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let mut listener = local_socket::bind(&socket).unwrap();
+        let mut starter = Starter::find(Some(&socket));
+        let mut stream = listener.accept().await.unwrap();
+        let stamped = Stamped {
+            time: jiff::Timestamp::UNIX_EPOCH,
+            event: events::Event::Ready,
+        };
+        starter.tell(&stamped);
+        drop(starter);
+        let mut told = String::new();
+        stream.read_to_string(&mut told).await.unwrap();
+        assert_eq!(told, events::line(&stamped));
+        drop(listener);
+        assert!(matches!(Starter::find(Some(&socket)), Starter::Nobody));
+        assert!(matches!(Starter::find(None), Starter::Output));
+    }
 }

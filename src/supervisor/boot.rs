@@ -52,6 +52,8 @@ pub(super) enum BootReport {
         emulated: bool,
         /// True when it outlived an earlier supervisor.
         adopted: bool,
+        /// True when it was up by then.
+        was_up: bool,
     },
     /// There is none; the task has ended.
     Failed(Failure),
@@ -111,6 +113,7 @@ impl Boot {
             report(BootReport::Warning(
                 "the machine was running without a supervisor and is taken over".to_owned(),
             ));
+            let was_up = record.was_up;
             let network = record.network.map(Carried::found);
             let attached = provider
                 .attach(&self.paths(), &record.process, &record.helpers, events)
@@ -130,6 +133,7 @@ impl Boot {
                     network,
                     emulated: true,
                     adopted: true,
+                    was_up,
                 })
                 .map_err(|error| provider_failure(&error));
         }
@@ -214,6 +218,7 @@ impl Boot {
             vsock: vsock_record,
             network: network.as_ref().map(Carried::record),
             build: self.build.clone(),
+            was_up: false,
         };
         if let Err(error) = record.write(&self.files.vm_record()) {
             // Without the record a surviving VM would not be found again: better no VM than one that gets lost.
@@ -234,6 +239,7 @@ impl Boot {
             network,
             emulated: resolved.accelerator.is_emulation(),
             adopted: false,
+            was_up: false,
         })
     }
 

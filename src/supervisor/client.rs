@@ -196,6 +196,31 @@ impl Connection {
         listed.unwrap_or(Err(ClientError::Silent { socket }))
     }
 
+    /// The process at the other end, as the system says; `None` where it does not.
+    pub fn holder(&self) -> Option<u32> {
+        local_socket::peer_process(self.stream.get_ref())
+    }
+
+    /// Asks the supervisor to leave the machine to the build `to`, and waits until the machine is nobody's. A supervisor
+    /// that ends without the answer has left, too.
+    pub async fn hand_over(&mut self, to: &str) -> Result<(), ClientError> {
+        let protocol = self.protocol()?;
+        let to = to.to_owned();
+        self.send(&Request::HandOver { protocol, to }).await?;
+        let socket = self.socket.clone();
+        let left = async {
+            loop {
+                match self.next().await? {
+                    Some(Reply::HandedOver) | None => return Ok(()),
+                    Some(_) => {}
+                }
+            }
+        };
+        let limit = deadlines::SUPERVISOR_REPLY.limit;
+        let left = tokio::time::timeout(limit, left).await;
+        left.unwrap_or(Err(ClientError::Silent { socket }))
+    }
+
     /// The next reply; `None` when the supervisor has closed the connection.
     pub async fn next(&mut self) -> Result<Option<Reply>, ClientError> {
         match read_line(&mut self.stream, &self.socket).await? {

@@ -14,10 +14,15 @@ use serde::{Deserialize, Serialize};
 use super::events::{Phase, Stamped};
 use crate::network::publish::{MissingPort, OpenPort};
 
-/// The newest protocol that this build speaks.
-pub const NEWEST: u32 = 1;
-/// The oldest protocol that this build speaks. There has been only one so far.
+/// This build, as clients, the agent and the record of a VM are told: the version and, behind a plus sign, what tells
+/// builds of one version apart (`packaging/build-id.rs`).
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "+", env!("MACHINE_BUILD_ID"));
+/// The newest protocol that this build speaks. Version 2 added [`Request::HandOver`].
+pub const NEWEST: u32 = 2;
+/// The oldest protocol that this build speaks.
 pub const OLDEST: u32 = 1;
+/// The first protocol with [`Request::HandOver`].
+const HAND_OVER: u32 = 2;
 /// A line longer than this many bytes is not of this protocol.
 pub const LINE_LIMIT: u64 = 256 * 1024;
 
@@ -43,6 +48,21 @@ impl Greeting {
     pub fn negotiate(&self) -> Option<u32> {
         let version = self.newest.min(NEWEST);
         (version >= self.oldest.max(OLDEST)).then_some(version)
+    }
+
+    /// Whether the supervisor can be asked to leave without its machine.
+    pub fn knows_hand_over(&self) -> bool {
+        self.negotiate().is_some_and(|version| version >= HAND_OVER)
+    }
+}
+
+/// A build as users see it beside another one: its version, and more only where that is the same.
+pub fn told_apart<'b>(build: &'b str, other: &str) -> &'b str {
+    let version = |build: &'b str| build.split('+').next().unwrap_or(build);
+    if version(build) == other.split('+').next().unwrap_or(other) {
+        build
+    } else {
+        version(build)
     }
 }
 
@@ -108,6 +128,13 @@ pub enum Request {
         /// What to join.
         target: Target,
     },
+    /// Leave the machine to another supervisor: the VM and the programs beside it stay as they are. Since protocol 2.
+    HandOver {
+        /// The protocol that was negotiated.
+        protocol: u32,
+        /// The build that takes over.
+        to: String,
+    },
 }
 
 /// What the supervisor answers.
@@ -139,6 +166,8 @@ pub enum Reply {
     Listed,
     /// The connection is joined to its target.
     Joined,
+    /// The machine is nobody's: its locks and sockets are free, and its VM runs. Nothing follows.
+    HandedOver,
     /// The request was not understood; nothing follows.
     Refused {
         /// Why, for the user.
@@ -185,11 +214,35 @@ mod tests {
     }
 
     #[test]
+    fn who_knows_the_hand_over() {
+        for (oldest, newest, knows) in [(1, 1, false), (1, 2, true), (2, 9, true), (8, 9, false)] {
+            assert_eq!(
+                greeting(oldest, newest).knows_hand_over(),
+                knows,
+                "{oldest} to {newest}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_build_is_shown_as_short_as_can_be() {
+        assert_eq!(told_apart("0.1.0+aaaaaaaa", "0.2.0+bbbbbbbb"), "0.1.0");
+        assert_eq!(
+            told_apart("0.1.0+aaaaaaaa", "0.1.0+bbbbbbbb"),
+            "0.1.0+aaaaaaaa"
+        );
+        // The builds of before had nothing but their version.
+        assert_eq!(told_apart("0.1.0", "0.1.0+bbbbbbbb"), "0.1.0");
+        let (version, id) = BUILD.split_once('+').unwrap();
+        assert_eq!((version, id.len()), (env!("CARGO_PKG_VERSION"), 8));
+    }
+
+    #[test]
     fn messages_of_a_newer_release_with_more_fields_are_read() {
         let text = r#"{"newest":2,"oldest":1,"build":"9","pid":1,"vm_pid":null,"status":{"state":"running","since":"x"},"more":1}"#;
         assert_eq!(
             serde_json::from_str::<Greeting>(text).unwrap().negotiate(),
-            Some(1)
+            Some(2)
         );
     }
 
@@ -204,5 +257,13 @@ mod tests {
             b"{\"request\":\"stop\",\"protocol\":1,\"force\":true}\n"
         );
         assert_eq!(line(&Reply::Stopped), b"{\"reply\":\"stopped\"}\n");
+        let request = Request::HandOver {
+            protocol: 2,
+            to: "9".to_owned(),
+        };
+        assert_eq!(
+            line(&request),
+            b"{\"request\":\"hand-over\",\"protocol\":2,\"to\":\"9\"}\n"
+        );
     }
 }

@@ -177,6 +177,7 @@ mod tests {
             helpers: Vec::new(),
             vsock: None,
             network: None,
+            was_up: false,
             build: String::new(),
         };
         record.write(&bench.files("a").vm_record()).unwrap();

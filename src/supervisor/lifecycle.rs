@@ -221,6 +221,8 @@ pub struct Lifecycle {
     vm: bool,
     /// True for a VM that outlived an earlier supervisor: its guest has long booted.
     adopted: bool,
+    /// True when it was up under that supervisor: whatever fails now, its guest is not ended for it.
+    was_up: bool,
     link: bool,
     guest: Guest,
     paused: Option<String>,
@@ -259,6 +261,7 @@ impl Lifecycle {
             rescued: None,
             vm: false,
             adopted: false,
+            was_up: false,
             link: false,
             guest: Guest::default(),
             paused: None,
@@ -278,6 +281,11 @@ impl Lifecycle {
     /// Where the machine stands.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The VM was up under an earlier supervisor: what does not come back makes it degraded.
+    pub fn keep_running(&mut self) {
+        self.was_up = true;
     }
 
     /// True while the start is under way, which is when silence counts.
@@ -632,9 +640,13 @@ impl Lifecycle {
 
     fn fail(&mut self, failure: Failure, actions: &mut Vec<Action>) {
         let failure = self.with_problems(failure);
-        if self.rescue && self.link {
+        if self.was_up || (self.rescue && self.link) {
             let cause = failure.detail.first().unwrap_or(&failure.message).clone();
-            self.rescued = Some(format!("kept for rescue: {cause}"));
+            self.rescued = Some(if self.was_up {
+                cause
+            } else {
+                format!("kept for rescue: {cause}")
+            });
             self.state = State::Running(None);
             actions.push(Action::OpenApi);
             self.refresh_health(actions);

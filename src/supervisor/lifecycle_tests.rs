@@ -292,6 +292,36 @@ fn rescue_keeps_a_guest_with_an_agent_and_only_that() {
 }
 
 #[test]
+fn a_machine_that_was_up_is_not_ended_for_what_does_not_come_back() {
+    let adopted = Input::Launched {
+        pid: 1,
+        adopted: true,
+    };
+    let silent = Input::Silent { detail: vec![] };
+    let mut life = Lifecycle::new(false, false);
+    life.keep_running();
+    life.handle(adopted.clone());
+    let actions = life.handle(silent.clone());
+    assert_eq!(actions.last(), Some(&Action::Announce(Event::Ready)));
+    assert!(matches!(life.state(), State::Running(Some(_))));
+    for input in [
+        link_up(),
+        listening(Engine::Rootful),
+        ready(Engine::Rootless),
+        health(Part::Ssh, None),
+    ] {
+        life.handle(input);
+    }
+    assert_eq!(life.state(), &State::Running(None), "all of it came back");
+
+    // One that was still starting is a start like any other, with a gentle end.
+    let mut life = Lifecycle::new(false, false);
+    life.handle(adopted);
+    let actions = life.handle(silent);
+    assert_eq!(actions.last(), Some(&Action::Climb(Rung::PowerButton)));
+}
+
+#[test]
 fn a_guest_that_outlived_its_supervisor_is_not_cut_off() {
     let mut life = Lifecycle::new(false, false);
     life.handle(Input::Launched {

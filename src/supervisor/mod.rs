@@ -39,4 +39,5 @@ mod shares;
 mod ssh_port;
 mod vsock;
 
+pub use audience::Starter;
 pub use run::{SuperviseError, SuperviseRequest, supervise};

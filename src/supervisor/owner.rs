@@ -1,9 +1,11 @@
 //! The owner task: everything that happens to a machine passes through here, one thing at a time.
 //!
 //! It turns reports into the state machine's inputs and carries out the actions that come back; it decides nothing. What
-//! clients ask is answered in [`requests`], what explains a guest that fails is gathered in [`explain`].
+//! clients ask is answered in [`requests`], what explains a guest that fails is gathered in [`explain`], and how the machine
+//! is left to another supervisor is in [`hand_over`].
 
 mod explain;
+mod hand_over;
 mod requests;
 
 use std::net::TcpListener;
@@ -22,13 +24,14 @@ use super::audience::Audience;
 use super::boot::BootReport;
 use super::clock::{self, ClockWatch};
 use super::console::ConsoleWatch;
+use super::control::{BUILD, Reply};
 use super::events::{Event, Failure};
 use super::lifecycle::{Action, Input, Lifecycle, Rung};
 use super::network::{self, Carried};
 use super::quiet::QuietWatch;
 use super::record::VmRecord;
 use super::room;
-use super::run::{BUILD, Inboxes, OwnerPlan};
+use super::run::{Inboxes, OwnerPlan};
 use super::server::Server;
 use crate::link::{self, LinkConfig, LinkHandle, LinkReport, VsockEnd};
 use crate::machine::ProviderKind;
@@ -39,6 +42,7 @@ use crate::network::egress::keeper::{EgressReport, Keeper};
 use crate::network::publish::{MissingPort, PortNews, PublishConfig};
 use crate::network::sockets::{self, Route, Unreachable};
 use crate::provider::{ExitReason, PauseReason, ProviderError, Vm, VmEvent};
+use crate::service::{self, Enclosure};
 use crate::store::layout::MachineFiles;
 use crate::store::{Store, document};
 
@@ -104,11 +108,14 @@ pub(super) struct Owner {
     last_refusal: Option<String>,
     ports: PublishConfig,
     ssh_agent: Option<PathBuf>,
+    service: Option<String>,
     /// Folders of the host that the guest lacks, by their places in it.
     lost_shares: Vec<String>,
     /// The VM stands still because the host's disk is full.
     starved: bool,
     exiting: bool,
+    /// Who is told that the machine is left to another supervisor, where it is.
+    successor: Option<mpsc::Sender<Reply>>,
 }
 
 /// What tasks that the owner started for itself report.
@@ -150,9 +157,11 @@ impl Owner {
             last_refusal: None,
             ports: plan.ports,
             ssh_agent: plan.ssh_agent,
+            service: plan.service,
             lost_shares: Vec::new(),
             starved: false,
             exiting: false,
+            successor: None,
         }
     }
 
@@ -260,7 +269,11 @@ impl Owner {
                 network,
                 emulated,
                 adopted,
+                was_up,
             } => {
+                if was_up {
+                    self.life.keep_running();
+                }
                 self.network = network.map(|carried| self.keep_network(carried));
                 Some(self.launched(vm, vsock, emulated, adopted).await)
             }
@@ -275,6 +288,7 @@ impl Owner {
         adopted: bool,
     ) -> Input {
         let pid = vm.identity().pid;
+        self.enclose(&*vm);
         self.quiet.adjust(emulated);
         self.audience.publish_vm(pid);
         let config = LinkConfig {
@@ -318,6 +332,34 @@ impl Owner {
             });
         }
         Input::Launched { pid, adopted }
+    }
+
+    /// Where this process is a service of the system, the VM and the programs beside it are to be ended after it.
+    fn enclose(&self, vm: &dyn Vm) {
+        let Some(service) = self.service.clone() else {
+            return;
+        };
+        let helpers = vm.helpers();
+        let network = VmRecord::read(&self.files.vm_record())
+            .and_then(|record| record.network)
+            .and_then(|network| network.process);
+        let helpers = helpers.iter().map(|helper| helper.process.pid);
+        let pids = std::iter::once(vm.identity().pid)
+            .chain(helpers)
+            .chain(network.map(|process| process.pid))
+            .collect();
+        tokio::spawn(async move {
+            let Some(services) = service::of_this_host(service::Wanted::Auto) else {
+                return;
+            };
+            if let Err(error) = services.enclose(&Enclosure { service, pids }).await {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(
+                    error,
+                    "The virtual machine stays in its supervisor's service"
+                );
+            }
+        });
     }
 
     fn keep_network(&self, carried: Carried) -> Keeper {
@@ -546,6 +588,7 @@ impl Owner {
     }
 
     async fn open_api(&mut self) {
+        VmRecord::note_up(&self.files.vm_record());
         // From here on the agent is the one to tell what goes wrong.
         self.console = None;
         let Some(link) = &self.link else { return };
@@ -566,6 +609,9 @@ impl Owner {
 
     /// Nothing of the run is left when clients hear that it is over: no VM, no socket, no lock.
     pub(super) async fn leave(mut self, server: Server, lock: FileLock) {
+        if let Some(successor) = self.successor.take() {
+            return self.hand_over(server, lock, successor).await;
+        }
         if let Some(link) = self.link.take() {
             link.close().await;
         }

@@ -27,6 +27,9 @@ pub struct VmRecord {
     pub network: Option<NetworkRecord>,
     /// The build that launched it.
     pub build: String,
+    /// Whether it has been up: its guest has booted, and may have something to lose.
+    #[serde(default)]
+    pub was_up: bool,
 }
 
 /// A program that carries packets, and with what it was started.
@@ -80,6 +83,17 @@ impl VmRecord {
         }
     }
 
+    /// Notes that the machine is up. Without the note it would be taken over as one that is still starting.
+    pub fn note_up(path: &Path) {
+        let Some(mut record) = Self::read(path).filter(|record| !record.was_up) else {
+            return;
+        };
+        record.was_up = true;
+        if let Err(error) = record.write(path) {
+            tracing::warn!(%error, "The record of the VM cannot be brought up to date");
+        }
+    }
+
     /// Removes the record, which must be of a VM that has ended.
     pub fn remove(path: &Path) {
         if let Err(error) = fs_err::remove_file(path)
@@ -104,6 +118,9 @@ mod tests {
         let record = VmRecord::read(&path).unwrap();
         assert_eq!((record.helpers.len(), record.vsock), (0, None));
         assert_eq!(record.network, None);
+        assert!(!record.was_up);
+        VmRecord::note_up(&path);
+        assert!(VmRecord::read(&path).unwrap().was_up);
         // Its helpers were vsock devices, and nothing said so.
         let helper: HelperProcess =
             serde_json::from_str(r#"{"pid":3,"started":2,"boot":"b"}"#).unwrap();

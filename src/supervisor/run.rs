@@ -12,10 +12,10 @@ use machine_protocol::secret::Secret;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::audience::{self, Audience};
+use super::audience::{Audience, Starter};
 use super::boot::{Boot, BootReport};
 use super::client;
-use super::control::{Greeting, NEWEST, OLDEST, WireStatus};
+use super::control::{BUILD, Greeting, NEWEST, OLDEST, WireStatus};
 use super::events::{Event, Phase, Stamped};
 use super::neighbours::OtherMachines;
 use super::owner::{OwnReport, Owner};
@@ -29,9 +29,6 @@ use crate::network::publish::{PublishConfig, Scope};
 use crate::network::sockets;
 use crate::provider::{Provider, VmEvent};
 use crate::store::{MachineFiles, Store, StoreError, StoredMachine};
-
-/// This build, as clients and the agent are told.
-pub(super) const BUILD: &str = env!("CARGO_PKG_VERSION");
 
 /// Why a supervisor could not begin. Later failures are events.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +71,10 @@ pub struct SuperviseRequest {
     pub ssh_agent: Option<OsString>,
     /// What the user should know from the beginning.
     pub warning: Option<String>,
+    /// Who waits for the start to end.
+    pub starter: Starter,
+    /// The service of the system that this process is, where it is one.
+    pub service: Option<String>,
 }
 
 /// What the owner task begins with.
@@ -86,12 +87,13 @@ pub(super) struct OwnerPlan {
     pub(super) rescue: bool,
     pub(super) ports: PublishConfig,
     pub(super) ssh_agent: Option<PathBuf>,
+    pub(super) service: Option<String>,
 }
 
 /// Runs one machine until it has stopped. Events go to the log, to clients and, until the start has ended, to
 /// standard output.
 pub async fn supervise(
-    request: SuperviseRequest,
+    mut request: SuperviseRequest,
     provider: Arc<dyn Provider>,
 ) -> Result<(), SuperviseError> {
     let StoredMachine { config, files } = request.machine;
@@ -101,12 +103,17 @@ pub async fn supervise(
         }
     }
     let Some(lock) = take_run_lock(&files).await? else {
-        audience::tell_starter(&Stamped {
+        request.starter.tell(&Stamped {
             time: jiff::Timestamp::now(),
             event: Event::Occupied,
         });
         return Ok(());
     };
+    if matches!(request.starter, Starter::Nobody) && client::survivor(&files).is_none() {
+        // Both have died: the machine is stopped, and nobody wants it started.
+        client::sweep(&files);
+        return Ok(());
+    }
     // It may have been changed while its lock was waited for, and then it has another disk.
     let StoredMachine { config, files } = request.store.load(&config.name)?;
     let secret = fs_err::read_to_string(files.secret()).and_then(|text| {
@@ -142,7 +149,7 @@ pub async fn supervise(
     };
     tokio::spawn(boot.run(provider, inboxes.vm.0.clone(), inboxes.boot.0.clone()));
 
-    let mut audience = Audience::new(&files.events(), greeting);
+    let mut audience = Audience::new(&files.events(), greeting, request.starter);
     if let Some(message) = request.warning {
         audience.announce(Event::Warning { message });
     }
@@ -162,6 +169,7 @@ pub async fn supervise(
         rescue: request.rescue,
         ports,
         ssh_agent: sockets::ssh_agent(request.ssh_agent.as_deref()),
+        service: request.service,
     };
     let mut owner = Owner::new(plan, audience, &inboxes);
     owner.serve(&mut inboxes, terminated).await;

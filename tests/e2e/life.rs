@@ -262,7 +262,7 @@ fn interrupted_start(home: &Home) {
     assert_eq!(home.listed("m", "Running"), false);
 }
 
-fn count(home: &Home, name: &str, what: &str) -> usize {
+pub(crate) fn count(home: &Home, name: &str, what: &str) -> usize {
     let log =
         fs_err::read_to_string(home.machine_dir(name).join("events.jsonl")).unwrap_or_default();
     log.lines().filter(|line| line.contains(what)).count()

@@ -30,8 +30,10 @@ mod life;
 mod many;
 mod network;
 mod same_as_podman;
+mod service;
 mod start_failures;
 mod support;
+mod takeover;
 mod tour;
 mod use_engine;
 
@@ -54,21 +56,16 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials(lane));
     for carrier in [Carrier::VirtioSerial, Carrier::Vsock] {
         if let Err(problem) = support::shared::dispose(carrier) {
-            report(&format!(
+            support::tell(&format!(
                 "A shared machine left something behind: {problem}"
             ));
             return ExitCode::FAILURE;
         }
     }
     for (name, took) in support::slowest(10) {
-        report(&format!("{:6.1} s  {name}", took.as_secs_f64()));
+        support::tell(&format!("{:6.1} s  {name}", took.as_secs_f64()));
     }
     conclusion.exit_code()
-}
-
-#[expect(clippy::print_stderr, reason = "the runner's own report")]
-fn report(text: &str) {
-    eprintln!("{text}");
 }
 
 /// The tests of a lane, or of both one after the other.
@@ -110,6 +107,8 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(start_failures::trials());
     trials.extend(life::trials());
     trials.extend(deaths::trials());
+    trials.extend(service::trials());
+    trials.extend(takeover::trials());
     trials.extend(commands::own_trials());
     trials.extend(facts::trials());
     trials.extend(network::trials());

@@ -47,7 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // The hidden subcommand puts the parts of a supervisor together.
     (
         "cli::cmd::supervise",
-        &["provider::registry", "supervisor", "connection"],
+        &["provider::registry", "supervisor", "connection", "service"],
     ),
     (
         "ops",
@@ -61,6 +61,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "provider",
             "engine",
             "machine",
+            "service",
         ],
     ),
     // What a start would choose, and where it would look for programs, are told before one.
@@ -79,9 +80,11 @@ const EDGES: &[(&str, &[&str])] = &[
             "hostfacts",
             "machine",
             "agent",
+            "service",
         ],
     ),
     ("agent", &[]),
+    ("service", &["machine"]),
     ("provider", &["machine", "link"]),
     // The link's thread serves the sockets that lead over it.
     (
@@ -96,6 +99,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // The pair of a machine leads to its files.
     ("connection::machine", &["store::MachineFiles"]),
     ("hostconf", &["machine"]),
+    // Whether supervisors are services is a setting.
+    ("hostconf::own", &["service::Wanted"]),
     ("hostfacts", &["hostconf", "machine"]),
     ("machine", &[]),
 ];

@@ -9,6 +9,9 @@ use super::values::{self, Truth as _};
 use crate::ops::start::StartOptions;
 
 /// Start an existing machine
+///
+/// A machine that runs under another build of this program, as after an upgrade, gets a supervisor of this build; its
+/// virtual machine is not stopped.
 #[derive(Debug, Args)]
 #[command(override_usage = "machine start [options] [NAME]", after_help = DEFAULT_HELP)]
 pub struct StartArgs {
@@ -55,6 +58,7 @@ impl StartArgs {
         StartOptions {
             timeout: self.timeout,
             rescue: self.rescue,
+            ..StartOptions::default()
         }
     }
 }

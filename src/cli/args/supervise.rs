@@ -1,5 +1,6 @@
 //! `machine supervise`, which only the program itself starts.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -20,6 +21,14 @@ pub struct SuperviseArgs {
     /// Keep a guest running whose engine does not come up
     #[arg(long)]
     pub rescue: bool,
+
+    /// The service of the system that this is
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+
+    /// The socket of the command that starts it
+    #[arg(long, value_name = "SOCKET")]
+    pub starter: Option<PathBuf>,
 
     /// Name of the machine.
     #[arg(hide = true, value_name = "NAME", required = true)]

@@ -31,7 +31,10 @@ pub(super) async fn start(args: &StartArgs, session: &Session<'_>) -> Result<(),
             let tell = |stamped: &Stamped| progress(&printer, &name, &stamped.event);
             let interrupted = interrupt::requested();
             match ops::start::start(&store, &name, options, tell, interrupted).await {
-                Ok(_) => Ok(Some(texts::started(name.as_str()))),
+                Ok(started) => Ok(Some(match started.replaced {
+                    Some(build) => texts::replaced(name.as_str(), &build),
+                    None => texts::started(name.as_str()),
+                })),
                 // What was to be reached is so.
                 Err(StartError::AlreadyRunning { .. }) => Ok(None),
                 Err(error) => Err(error.into()),

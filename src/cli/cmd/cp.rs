@@ -7,13 +7,17 @@ use super::Session;
 use crate::cli::args::cp::CpArgs;
 use crate::cli::error::{CommandError, FAILURE};
 use crate::cli::{takeover, texts};
-use crate::ops::cp;
-use crate::supervisor::client;
+use crate::ops::{adopt, cp};
 
 pub(super) async fn run(args: &CpArgs, session: &Session<'_>) -> Result<(), CommandError> {
     // The grammar lets exactly two through.
     let path = |at: usize| args.paths.get(at).map_or(OsStr::new(""), |path| path);
-    let invocation = cp::copy(&session.store, path(0), path(1), client::probe)?;
+    let invocation = cp::copy(
+        &session.store,
+        path(0),
+        path(1),
+        adopt::probe(&session.store),
+    )?;
     let mut command = tokio::process::Command::from(invocation.command());
     command.stdin(Stdio::null());
     if args.quiet {

@@ -13,6 +13,7 @@ use crate::cli::error::{CommandError, NOT_EXECUTABLE, NOT_FOUND};
 use crate::cli::output::printer::{Printer, Stream};
 use crate::cli::terminal::{self, Notice, Raw, Signals};
 use crate::ops::addressee::addressee;
+use crate::ops::adopt;
 use crate::ops::exec::{self, ExecError, ExecRequest, Gesture, Input, Output, Program};
 
 /// What a program's output gets that cannot tell how large it is, as terminals always were.
@@ -49,7 +50,11 @@ pub(super) async fn run(args: &ExecArgs, session: &Session<'_>) -> Result<u8, Co
         },
     };
     let mut signals = Signals::listen()?;
-    let beginning = exec::begin(&machine.config.name, &machine.files, &request);
+    let beginning = async {
+        let (name, files) = (&machine.config.name, &machine.files);
+        adopt::status(&session.store, name, files).await;
+        exec::begin(name, files, &request).await
+    };
     let program = tokio::select! {
         program = beginning => program?,
         signal = ending(&mut signals) => return Ok(Exit::Signal(signal.number()).shell_code()),

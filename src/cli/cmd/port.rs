@@ -8,6 +8,7 @@ use crate::cli::output::format::{self, Report};
 use crate::cli::output::{json, port_report};
 use crate::machine::MachineName;
 use crate::machine::ports::Forward;
+use crate::ops::adopt;
 use crate::ops::port::{self, ListedPort, PortError};
 
 const TEMPLATE: &str = "list";
@@ -18,20 +19,34 @@ pub(super) async fn run(args: &PortArgs, session: &Session<'_>) -> Result<(), Co
         None => Ok(()),
         Some(PortCommand::List(args)) => {
             let machine = session.store.find(name_or_default(&args.words))?;
+            attended(&machine.config.name, session).await;
             let ports = port::list(&machine).await?;
             session.printer.stdout(&render(args, &ports)?);
             Ok(())
         }
         Some(PortCommand::Add(args)) => {
             let (port, name) = addressed(&args.words, session)?;
-            let work = port::add(&session.store, &name, port);
+            let work = async {
+                attended(&name, session).await;
+                port::add(&session.store, &name, port).await
+            };
             Ok(session.interrupt.guard(work).await?)
         }
         Some(PortCommand::Rm(args)) => {
             let (port, name) = addressed(&args.words, session)?;
-            let work = port::remove(&session.store, &name, port);
+            let work = async {
+                attended(&name, session).await;
+                port::remove(&session.store, &name, port).await
+            };
             Ok(session.interrupt.guard(work).await?)
         }
+    }
+}
+
+/// Sees to it that a machine that is up has somebody who can be asked.
+async fn attended(name: &MachineName, session: &Session<'_>) {
+    if let Ok(files) = session.store.files(name) {
+        adopt::status(&session.store, name, &files).await;
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn run(args: &RestartArgs, session: &Session<'_>) -> Result<(),
     ops::stop::stop(&session.store, id, &machine.files, args.force).await?;
     let options = StartOptions {
         timeout: args.timeout,
-        rescue: false,
+        ..StartOptions::default()
     };
     start::boot(id, options, session, &printer).await?;
     printer.stdout(&texts::restarted(name));

@@ -4,15 +4,15 @@ use super::Session;
 use crate::cli::args::ssh::SshArgs;
 use crate::cli::error::CommandError;
 use crate::cli::{takeover, texts};
+use crate::ops::adopt;
 use crate::ops::ssh::{self, SshRequest};
-use crate::supervisor::client;
 
 pub(super) async fn run(args: &SshArgs, session: &Session<'_>) -> Result<u8, CommandError> {
     let request = SshRequest {
         user: args.username.as_deref(),
         words: &args.words,
     };
-    let ssh = ssh::session(&session.store, request, client::probe)?;
+    let ssh = ssh::session(&session.store, request, adopt::probe(&session.store))?;
     if ssh.interactive {
         let text = texts::connecting(ssh.name.as_str());
         session.printer.stdout(&text);

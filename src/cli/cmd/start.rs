@@ -75,6 +75,7 @@ pub(super) async fn start(
     }
     let started = boot(&machine.config.name, options, session, printer).await?;
     printer.stdout(&last_words(name, &started, tips, printer.is_quiet()));
+    hint(&started, printer);
     Ok(())
 }
 
@@ -142,19 +143,30 @@ async fn stay(
     Ok(())
 }
 
+/// What the user should know of how the machine runs.
+fn hint(started: &Started, printer: &Printer) {
+    if let Some(hint) = started.hint.as_ref().filter(|_| !printer.is_quiet()) {
+        printer.stderr(&format!("hint: {hint}\n"));
+    }
+}
+
 /// What is said of a machine that is up.
 fn last_words(name: &str, started: &Started, tips: bool, quiet: bool) -> String {
     let mut text = String::new();
     if started.certificates_imported && !quiet {
         text.push_str(texts::CERTIFICATES_IMPORTED);
     }
-    if tips && !quiet {
+    // Who is told that it runs on has had the tips.
+    if tips && !quiet && started.replaced.is_none() {
         if !started.rootful {
             text.push_str(&texts::rootless(name));
         }
         text.push_str(&texts::forwarding(&started.api_socket.to_string_lossy()));
     }
-    text.push_str(&texts::started(name));
+    text.push_str(&match &started.replaced {
+        Some(build) => texts::replaced(name, build),
+        None => texts::started(name),
+    });
     text
 }
 
@@ -197,6 +209,8 @@ mod tests {
             api_socket: PathBuf::from("/m/vm/podman.sock"),
             rootful,
             certificates_imported,
+            replaced: None,
+            hint: None,
         }
     }
 
@@ -211,6 +225,18 @@ mod tests {
             format!("The host trusted CA certificates have been imported successfully\n{last}")
         );
         assert_eq!(words(true), last);
+    }
+
+    #[test]
+    fn a_machine_that_was_up_is_not_told_to_be_started() {
+        let replaced = Started {
+            replaced: Some("0.0.9".to_owned()),
+            ..started(true, false)
+        };
+        assert_eq!(
+            last_words("vm", &replaced, true, false),
+            "Machine \"vm\" runs on under this build, which took it over from build 0.0.9\n"
+        );
     }
 
     #[test]

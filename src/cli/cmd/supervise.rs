@@ -8,13 +8,16 @@ use crate::cli::error::CommandError;
 use crate::connection::ConnectionsFile;
 use crate::machine::ports::PortScope;
 use crate::provider::registry;
+use crate::service;
 use crate::store::layout;
-use crate::supervisor::{self, SuperviseRequest};
+use crate::supervisor::{self, Starter, SuperviseRequest};
 
 /// Names the socket of the SSH agent (`ssh-agent(1)`).
 const SSH_AGENT: &str = "SSH_AUTH_SOCK";
 
 pub(super) async fn run(args: &SuperviseArgs, session: &Session<'_>) -> Result<(), CommandError> {
+    let starter = Starter::find(args.starter.as_deref());
+    service::ready();
     let machine = session.store.find(&args.name)?;
     let provider = registry::provider(machine.config.provider)?;
     let cache = layout::accelerators(&Directories::from_environment()?);
@@ -36,6 +39,8 @@ pub(super) async fn run(args: &SuperviseArgs, session: &Session<'_>) -> Result<(
         ports,
         ssh_agent: std::env::var_os(SSH_AGENT),
         warning,
+        starter,
+        service: args.service.clone(),
     };
     supervisor::supervise(request, provider).await?;
     Ok(())

@@ -10,7 +10,9 @@ mod platform;
 #[path = "windows.rs"]
 mod platform;
 
-pub use platform::{Listener, Stream, address, bind, connect, may_exist, rehome};
+pub use platform::{
+    Listener, Stream, address, bind, connect, connect_writer, may_exist, peer_process, rehome,
+};
 
 #[cfg(test)]
 mod tests {

@@ -46,6 +46,23 @@ pub async fn connect(path: &Path) -> io::Result<Stream> {
     UnixStream::connect(path).await
 }
 
+/// Connects without a runtime, to write alone. A reader that does not keep up is an error and never a wait.
+pub fn connect_writer(path: &Path) -> io::Result<Box<dyn io::Write + Send>> {
+    let stream = std::os::unix::net::UnixStream::connect(path)?;
+    stream.set_nonblocking(true)?;
+    Ok(Box::new(stream))
+}
+
+/// The process that listens at the other end (`SO_PEERCRED`, `LOCAL_PEERPID`), where it is this user's. A connection that is
+/// open keeps its number from meaning another process.
+pub fn peer_process(stream: &Stream) -> Option<u32> {
+    let peer = stream.peer_cred().ok()?;
+    if peer.uid() != crate::facts::user_id() {
+        return None;
+    }
+    peer.pid().and_then(|pid| u32::try_from(pid).ok())
+}
+
 /// Moves an endpoint to the runtime of the caller, whose thread then serves it.
 pub fn rehome(stream: Stream) -> io::Result<Stream> {
     UnixStream::from_std(stream.into_std()?)
@@ -54,4 +71,18 @@ pub fn rehome(stream: Stream) -> io::Result<Stream> {
 /// False when it is certain that nobody listens at `path`, which costs less than to connect.
 pub fn may_exist(path: &Path) -> bool {
     path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_system_names_the_other_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        let _listener = bind(&path).unwrap();
+        let stream = connect(&path).await.unwrap();
+        assert_eq!(peer_process(&stream), Some(std::process::id()));
+    }
 }

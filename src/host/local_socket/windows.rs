@@ -124,6 +124,16 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// Nobody needs it here yet.
+pub fn connect_writer(_path: &Path) -> io::Result<Box<dyn io::Write + Send>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Not asked of the system yet.
+pub fn peer_process(_stream: &Stream) -> Option<u32> {
+    None
+}
+
 /// Leaves the endpoint with the runtime that accepted it, which wakes the caller's: Windows ties a pipe to one
 /// completion port for good.
 pub fn rehome(stream: Stream) -> io::Result<Stream> {

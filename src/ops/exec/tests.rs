@@ -42,7 +42,7 @@ impl Guest {
         stream.read_line(&mut line).await.unwrap();
         assert_eq!(
             line,
-            "{\"request\":\"tunnel\",\"protocol\":1,\"target\":\"exec\"}\n"
+            format!("{{\"request\":\"tunnel\",\"protocol\":{NEWEST},\"target\":\"exec\"}}\n")
         );
         stream
             .write_all(&control::line(&Reply::Joined))

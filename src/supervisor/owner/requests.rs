@@ -65,6 +65,10 @@ impl Owner {
                 });
                 None
             }
+            Request::HandOver { to, .. } => {
+                self.ask_to_leave(&to, replies);
+                None
+            }
             // The server passes these on in the form above.
             Request::Tunnel { .. } => None,
         }

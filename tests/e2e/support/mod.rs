@@ -29,6 +29,12 @@ pub(crate) fn slowest(count: usize) -> Vec<(String, Duration)> {
     all
 }
 
+/// Tells something beside the report.
+#[expect(clippy::print_stderr, reason = "the runner's own report")]
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
 /// A test by its function: the name in the report is the one given.
 pub(crate) fn trial(name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
     let called = name.to_owned();

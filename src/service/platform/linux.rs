@@ -1,0 +1,141 @@
+//! systemd's user manager, by its own programs: `systemd-run`, `systemctl` and `busctl`.
+
+mod environment;
+mod notify;
+mod unit;
+
+use std::ffi::OsString;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use async_trait::async_trait;
+use machine_host::{facts, program};
+use tokio::process::Command;
+
+pub(in crate::service) use self::notify::ready;
+use self::unit::{Conflict, RUN};
+use crate::machine::deadlines;
+use crate::service::{Enclosure, Service, ServiceError, Services};
+
+/// Where the user manager listens, below the runtime directory: its own socket, or the user's bus.
+const SOCKETS: [&str; 2] = ["systemd/private", "bus"];
+/// One file for each user whose manager outlives the sessions.
+const LINGER: &str = "/var/lib/systemd/linger";
+
+/// The user manager of this user.
+#[derive(Debug)]
+struct Systemd {
+    runtime: PathBuf,
+    user: Option<String>,
+}
+
+/// The user manager that runs, where its programs are installed.
+pub(in crate::service) fn find(
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Option<Box<dyn Services>> {
+    let variable = |name| environment(name).filter(|value| !value.is_empty());
+    let runtime = PathBuf::from(variable("XDG_RUNTIME_DIR")?);
+    let is_there = is_manager(&runtime) && program::find(RUN, &[]).is_some();
+    let user = variable("USER").or_else(|| variable("LOGNAME"));
+    let user = user.and_then(|user| user.into_string().ok());
+    is_there.then(|| Box::new(Systemd { runtime, user }) as Box<dyn Services>)
+}
+
+/// Whether a manager of this very user listens: `sudo` may leave another one's directory behind.
+fn is_manager(runtime: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let is_ours = |found: &std::fs::Metadata| found.uid() == facts::user_id();
+    let is_socket = |name: &&str| {
+        fs_err::metadata(runtime.join(name)).is_ok_and(|found| found.file_type().is_socket())
+    };
+    fs_err::metadata(runtime).is_ok_and(|found| is_ours(&found))
+        && runtime.join("systemd").is_dir()
+        && SOCKETS.iter().any(is_socket)
+}
+
+#[async_trait]
+impl Services for Systemd {
+    async fn start(&self, service: &Service) -> Result<(), ServiceError> {
+        let environment = environment::of(std::env::vars_os());
+        let arguments = unit::run(service, &environment);
+        let Err(error) = run(RUN, &arguments).await else {
+            return Ok(());
+        };
+        // A unit of that name may be left of a supervisor that has just ended.
+        let shown = run(unit::CONTROL, &unit::show(&service.name)).await?;
+        match unit::conflict(&shown) {
+            Conflict::Gone => {}
+            Conflict::Ended => {
+                run(unit::CONTROL, &unit::stop(&service.name)).await?;
+            }
+            Conflict::Runs => return Err(error),
+        }
+        run(RUN, &arguments).await.map(drop)
+    }
+
+    async fn enclose(&self, enclosure: &Enclosure) -> Result<(), ServiceError> {
+        match run(unit::BUS, &unit::scope(enclosure)).await {
+            Err(ServiceError::Refused { reason, .. }) if unit::exists(&reason) => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    fn directory(&self) -> &Path {
+        &self.runtime
+    }
+
+    fn hint(&self) -> Option<String> {
+        let user = self.user.as_ref()?;
+        let lingers = Path::new(LINGER).join(user).exists();
+        (!lingers).then(|| unit::linger(user))
+    }
+}
+
+/// Runs one of systemd's programs; what it printed.
+async fn run(program: &'static str, arguments: &[OsString]) -> Result<String, ServiceError> {
+    let failed = |source| ServiceError::Run { program, source };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let limit = deadlines::SERVICE.limit;
+    let output = tokio::time::timeout(limit, command.output()).await;
+    let output = output.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+    let output = output.map_err(failed)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let reason = String::from_utf8_lossy(&output.stderr);
+    Err(ServiceError::Refused {
+        program,
+        reason: reason.trim().replace('\n', "; "),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_manager_is_one_that_listens() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = folder.path();
+        assert!(!is_manager(runtime));
+        let bus = UnixListener::bind(runtime.join("bus")).unwrap();
+        assert!(!is_manager(runtime), "a bus without systemd");
+        fs_err::create_dir(runtime.join("systemd")).unwrap();
+        assert!(is_manager(runtime));
+        drop(bus);
+        fs_err::remove_file(runtime.join("bus")).unwrap();
+        fs_err::write(runtime.join("systemd/private"), "").unwrap();
+        assert!(!is_manager(runtime), "a file");
+        fs_err::remove_file(runtime.join("systemd/private")).unwrap();
+        let _private = UnixListener::bind(runtime.join("systemd/private")).unwrap();
+        assert!(is_manager(runtime));
+        assert!(find(&|_| None).is_none());
+    }
+}
