@@ -289,7 +289,12 @@ impl World {
             Engine::Rootful => Engine::Rootless,
             Engine::Rootless => Engine::Rootful,
         };
-        self.say(Input::Agent(AgentEvent::SocketListening { engine: other }));
+        let listening = Input::Agent(AgentEvent::SocketListening { engine: other });
+        // The one that is said last ends the start.
+        let last = self.plan.force;
+        if !last {
+            self.say(listening.clone());
+        }
         let ready = AgentEvent::EngineReady {
             engine: mode,
             uptime_ms: 1,
@@ -300,6 +305,9 @@ impl World {
             self.say(Input::Agent(AgentEvent::Health { part, problem }));
         }
         self.say(Input::SocketsTold);
+        if last {
+            self.say(listening);
+        }
     }
 
     /// No more faults, and whoever can go on does, until nothing moves but the clock.
