@@ -111,7 +111,7 @@ impl Boot {
             VmRecord::read(&self.files.vm_record()).filter(|record| record.process.is_alive())
         {
             report(BootReport::Warning(
-                "the machine was running without a supervisor and is taken over".to_owned(),
+                "a virtual machine that runs already is taken over".to_owned(),
             ));
             let was_up = record.was_up;
             let network = record.network.map(Carried::found);

@@ -319,6 +319,7 @@ fn two_hundred() {
     const EACH: usize = 20;
     shared::with(|home, socket| {
         let before = home.processes().len();
+        let uri = format!("unix://{}", socket.display());
         let ports: Vec<String> = (0..EACH)
             .map(|_| format!("127.0.0.1:{}", free_port()))
             .collect();
@@ -338,7 +339,7 @@ fn two_hundred() {
                 (&["set", "--forward-listeners=false", NAME], ""),
                 (&["port", "list", NAME], ""),
                 (&["port", "add", port, NAME], ""),
-                (&["system", "connection", "add", name, "unix:///x"], ""),
+                (&["system", "connection", "add", name, &uri], ""),
                 (&["exec", NAME, "echo", "here"], "here"),
                 (&["start", NAME], "already running"),
             ];

@@ -27,7 +27,7 @@ until_reason() { # REGULAR_EXPRESSION: waits for what `list` says of the machine
 }
 machine=$0
 mount -t tmpfs -o size=1200m tmpfs "$MACHINE_HOME" || exit 1
-"$machine" init --image "$1" --cpus 2 --memory 1024 --disk-size 8 --volume '' x || exit 1
+"$machine" init --image "$1" --cpus 2 --memory 1024 --volume '' x || exit 1
 "$machine" start x || fail "it does not start"
 
 left=$(df --output=avail -B1 "$MACHINE_HOME" | tail -n 1)

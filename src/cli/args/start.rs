@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::DEFAULT_HELP;
 use super::values::{self, Truth as _};
 use crate::ops::start::StartOptions;
 
+/// The default, and what `start` of a machine that runs is for.
+const AFTER_HELP: &str = "Without NAME the machine is podman-machine-default.\n\n\
+     A machine that runs under another build of this program, as after an upgrade, gets a supervisor of this build; \
+     its virtual machine is not stopped.";
+
 /// Start an existing machine
-///
-/// A machine that runs under another build of this program, as after an upgrade, gets a supervisor of this build; its
-/// virtual machine is not stopped.
 #[derive(Debug, Args)]
-#[command(override_usage = "machine start [options] [NAME]", after_help = DEFAULT_HELP)]
+#[command(override_usage = "machine start [options] [NAME]", after_help = AFTER_HELP)]
 pub struct StartArgs {
     /// Start all machines
     #[arg(long, truth = Some(false))]
