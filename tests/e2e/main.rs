@@ -96,6 +96,8 @@ fn on_the_shared_machine() -> Vec<Trial> {
             support::shared::dispose(Carrier::VirtioSerial).expect("nothing is left");
         },
     ));
+    // With a machine of its own: this is the shorter lane.
+    trials.extend(deaths::trials());
     trials.extend(carry::over_vsock());
     trials
 }
@@ -106,9 +108,8 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(same_as_podman::trials());
     trials.extend(start_failures::trials());
     trials.extend(life::trials());
-    trials.extend(deaths::trials());
-    trials.extend(service::trials());
     trials.extend(takeover::trials());
+    trials.extend(service::trials());
     trials.extend(commands::own_trials());
     trials.extend(facts::trials());
     trials.extend(network::trials());
