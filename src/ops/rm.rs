@@ -167,9 +167,14 @@ pub fn plan(
     }
 }
 
+/// Whether a file, which may be missing, lies below a directory, whatever links and spellings lead to either.
 fn is_inside(path: &Path, directory: &Path) -> bool {
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    real(path).starts_with(real(directory))
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    let of_missing = || Some(real(path.parent()?)?.join(path.file_name()?));
+    match (real(path).or_else(of_missing), real(directory)) {
+        (Some(path), Some(directory)) => path.starts_with(directory),
+        _ => path.starts_with(directory),
+    }
 }
 
 /// What was removed, and what could not be.
