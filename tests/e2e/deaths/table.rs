@@ -68,7 +68,7 @@ impl Case {
 
 /// What runs in every run, in an order that needs three boots.
 pub(super) fn quick() -> Vec<Case> {
-    let rows: [(&[Actor], Phase); 12] = [
+    let rows: [(&[Actor], Phase); 11] = [
         (&[Supervisor], Phase::Running),
         (&[Supervisor, Agent], Phase::Running),
         (&[Agent, Engine], Phase::Running),
@@ -77,7 +77,6 @@ pub(super) fn quick() -> Vec<Case> {
         (&[Vsock], Phase::Running),
         (&[Share], Phase::Running),
         (&[Vm], Phase::Running),
-        (&[Agent], Phase::Stop),
         (&[Supervisor], Phase::Start),
         (&[Supervisor], Phase::Stop),
         (&[Supervisor], Phase::Rm),
