@@ -1,7 +1,6 @@
 //! systemd's user manager, by its own programs: `systemd-run`, `systemctl` and `busctl`.
 
 mod environment;
-mod notify;
 mod unit;
 
 use std::ffi::OsString;
@@ -13,7 +12,6 @@ use async_trait::async_trait;
 use machine_host::{facts, program};
 use tokio::process::Command;
 
-pub(in crate::service) use self::notify::ready;
 use self::unit::{Conflict, RUN};
 use crate::machine::deadlines;
 use crate::service::{Enclosure, Service, ServiceError, Services};
@@ -40,6 +38,13 @@ pub(in crate::service) fn find(
     let user = variable("USER").or_else(|| variable("LOGNAME"));
     let user = user.and_then(|user| user.into_string().ok());
     is_there.then(|| Box::new(Systemd { runtime, user }) as Box<dyn Services>)
+}
+
+/// The service is there (`sd_notify(3)`). Without systemd nobody is told.
+pub(in crate::service) fn ready() {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::warn!(%error, "systemd is not told that the supervisor is there");
+    }
 }
 
 /// Whether a manager of this very user listens: `sudo` may leave another one's directory behind.
