@@ -39,6 +39,7 @@ passt passt
 shellcheck shellcheck
 python3 python3
 systemd-analyze systemd
+dpkg:dbus-user-session dbus-user-session
 '
 
 groups[cross]='
