@@ -122,6 +122,20 @@ impl Host {
     }
 }
 
+/// A host of a test, with room for anything.
+#[cfg(test)]
+pub(super) fn spacious_host() -> Host {
+    Host {
+        resources: HostResources {
+            cpus: 4,
+            memory_mib: 8000,
+        },
+        user_id: 4711,
+        free_bytes: |_| Ok(u64::MAX),
+        total_bytes: |_| Ok(u64::MAX),
+    }
+}
+
 /// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InitProgress {

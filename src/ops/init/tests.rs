@@ -12,21 +12,10 @@ use super::*;
 use crate::machine::DiskFormat;
 use crate::machine::settings::DEFAULT_USER;
 use crate::ops::image::ImageSources;
+use crate::ops::init::spacious_host as host;
 use crate::store::testing::{Bench, name};
 
 const MIB: u64 = 1 << 20;
-
-fn host() -> Host {
-    Host {
-        resources: HostResources {
-            cpus: 4,
-            memory_mib: 8000,
-        },
-        user_id: 4711,
-        free_bytes: |_| Ok(u64::MAX),
-        total_bytes: |_| Ok(u64::MAX),
-    }
-}
 
 fn request(image: &Path) -> InitRequest {
     InitRequest {

@@ -9,24 +9,13 @@ use super::*;
 use crate::connection::ConnectionsFile;
 use crate::connection::machine::Scheme;
 use crate::machine::config::LOCAL_TIME_ZONE;
-use crate::machine::resources::{HostResources, Wish};
+use crate::machine::resources::Wish;
 use crate::machine::settings::DEFAULT_USER;
 use crate::machine::{DiskFormat, Network, ProviderKind, Vsock};
 use crate::ops::image::ImageSources;
+use crate::ops::init::spacious_host as host;
 use crate::ops::init::{self, InitRequest};
 use crate::store::testing::{Bench, name};
-
-fn host() -> Host {
-    Host {
-        resources: HostResources {
-            cpus: 4,
-            memory_mib: 8000,
-        },
-        user_id: 4711,
-        free_bytes: |_| Ok(u64::MAX),
-        total_bytes: |_| Ok(u64::MAX),
-    }
-}
 
 struct Quiet;
 

@@ -6,21 +6,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
 use crate::machine::DataDisk;
-use crate::machine::resources::HostResources;
+use crate::ops::init::spacious_host as host;
 use crate::store::testing::{Bench, name};
 use crate::supervisor::control::{Greeting, NEWEST, Reply, Request, WireStatus, line};
-
-fn host() -> Host {
-    Host {
-        resources: HostResources {
-            cpus: 4,
-            memory_mib: 8000,
-        },
-        user_id: 4711,
-        free_bytes: |_| Ok(u64::MAX),
-        total_bytes: |_| Ok(u64::MAX),
-    }
-}
 
 fn connections(bench: &Bench) -> ConnectionsFile {
     ConnectionsFile::at(bench.root.path().join("connections.json"))
