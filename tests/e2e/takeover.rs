@@ -8,7 +8,6 @@ use machine_host::process::ProcessIdentity;
 
 use crate::support::command::{eventually, run};
 use crate::support::home::{BOOT, Home, SOON};
-use crate::support::shared::{self, IMAGE, podman};
 use crate::support::stage::Stage;
 use crate::support::{api, tell, trial};
 use crate::tour::ports::{exchange, free_port};
@@ -22,20 +21,16 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn taken_over() {
     let home = Home::new("orphan");
-    home.init("o", &["--now"]);
-    let socket = home.api_socket("o");
-    shared::import_busybox(&home, &socket);
+    home.init_stub("o", &[]);
     let port = free_port();
-    let published = format!("{port}:7");
-    let server = [
-        "run", "--detach", "-p", &published, IMAGE, "nc", "-ll", "-p", "7", "-e", "cat",
-    ];
-    run(podman(&home, &socket).args(server), b"", BOOT).succeeded();
+    let forwarded = format!("{port}:7");
+    home.machine(&["port", "add", &forwarded, "o"], SOON)
+        .succeeded();
+    home.machine(&["start", "o"], BOOT).succeeded();
+    let socket = home.api_socket("o");
     let address = format!("127.0.0.1:{port}");
     let echoes = || exchange(&address, b"echo").is_ok_and(|answer| answer == b"echo");
-    eventually("the container's port answers", SOON, || {
-        echoes().then_some(())
-    });
+    eventually("the port answers", SOON, || echoes().then_some(()));
     kill_supervisor(&home);
     // Every command that needs one takes the VM over.
     let begun = std::time::Instant::now();
@@ -48,6 +43,7 @@ fn taken_over() {
     // Two seconds are promised, where nothing else keeps the host busy.
     assert!(taken < Duration::from_secs(8), "{taken:?}");
     assert!(api::answers(&socket));
+    eventually("the port is open again", SOON, || echoes().then_some(()));
 
     replaced_by_another_build(&home, &socket);
     eventually("the port is open again", SOON, || echoes().then_some(()));

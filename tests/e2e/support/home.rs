@@ -85,6 +85,38 @@ impl Home {
         self.machine(&arguments, BOOT).succeeded();
     }
 
+    /// Creates a machine from the stub guest, which is up in seconds and has no containers (tests/stub-guest).
+    pub(crate) fn init_stub(&self, name: &str, more: &[&str]) {
+        let image = Stage::get().stub_image();
+        let image = image.to_str().expect("the stage's path is text");
+        let words = [
+            "init",
+            "--image",
+            image,
+            "--memory",
+            "512",
+            "--disk-size",
+            "1",
+        ];
+        let folders: &[&str] = if more.contains(&"--volume") {
+            &[]
+        } else {
+            &["--volume", ""]
+        };
+        let words = [&words, folders, more, &[name]].concat();
+        self.machine(&words, BOOT).succeeded();
+        // It has no programs to make a file system with. A machine that is older than the data disk has none, so that one
+        // without is as real.
+        let config = self.machine_dir(name).join("machine.toml");
+        let text = fs_err::read_to_string(&config).expect("it was made");
+        let mut kept: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with("data_disk"))
+            .collect();
+        kept.push("");
+        fs_err::write(&config, kept.join("\n")).expect("it can be written");
+    }
+
     /// The machine's API socket, as a user asks for it.
     pub(crate) fn api_socket(&self, name: &str) -> PathBuf {
         let format = "{{.ConnectionInfo.PodmanSocket.Path}}";

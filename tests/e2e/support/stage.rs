@@ -4,7 +4,7 @@
 //! ```text
 //! bin/: machine machine-agent-ARCH vhost-device-vsock virtiofsd gvproxy podman-remote docker docker-compose docker-registry
 //!       busybox
-//! guest.qcow2  images/systemd.tar
+//! guest.qcow2  stub.qcow2  images/systemd.tar
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -52,7 +52,12 @@ impl Stage {
                 path.display()
             );
         }
-        for path in [stage.guest_image(), stage.agent(), stage.systemd_image()] {
+        for path in [
+            stage.guest_image(),
+            stage.stub_image(),
+            stage.agent(),
+            stage.systemd_image(),
+        ] {
             assert!(
                 path.is_file(),
                 "`{}` is missing: run `tests/run-e2e`",
@@ -74,6 +79,11 @@ impl Stage {
     /// The Debian guest's image.
     pub(crate) fn guest_image(&self) -> PathBuf {
         self.root.join("guest.qcow2")
+    }
+
+    /// The image of the stub guest, see tests/stub-guest.
+    pub(crate) fn stub_image(&self) -> PathBuf {
+        self.root.join("stub.qcow2")
     }
 
     /// The root file system of a container that runs systemd, as a tar archive.

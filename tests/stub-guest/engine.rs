@@ -1,0 +1,59 @@
+//! In place of an engine: answers every request on a unix socket as `/_ping` is answered, or sends back what comes to a
+//! TCP port.
+//!
+//!     engine PATH|PORT
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::thread;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK";
+
+fn main() {
+    let place = std::env::args().nth(1).expect("a path or a port");
+    match place.parse() {
+        Ok(port) => {
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("a free port");
+            for stream in listener.incoming().flatten() {
+                thread::spawn(move || echo(stream));
+            }
+        }
+        Err(_) => {
+            // Appears when it listens, as systemd's do.
+            let _ = std::fs::remove_file(&place);
+            let early = format!("{place}.early");
+            let _ = std::fs::remove_file(&early);
+            let listener = UnixListener::bind(&early).expect("a place for a socket");
+            let everyone = std::fs::Permissions::from_mode(0o666);
+            std::fs::set_permissions(&early, everyone).expect("it is ours");
+            std::fs::rename(&early, &place).expect("it is ours");
+            for stream in listener.incoming().flatten() {
+                thread::spawn(move || answer(stream));
+            }
+        }
+    }
+}
+
+/// To each request; a client may send several, and then ends.
+fn answer(mut stream: UnixStream) {
+    let mut request = Vec::new();
+    let mut piece = [0; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut piece) {
+        request.extend_from_slice(&piece[..length]);
+        if request.windows(4).any(|end| end == b"\r\n\r\n") {
+            let _ = stream.write_all(ANSWER);
+            return;
+        }
+    }
+}
+
+fn echo(mut stream: TcpStream) {
+    let mut piece = [0; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut piece) {
+        if stream.write_all(&piece[..length]).is_err() {
+            return;
+        }
+    }
+}
