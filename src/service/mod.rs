@@ -86,6 +86,9 @@ pub trait Services: Debug + Send + Sync {
     /// Keeps a VM apart from its supervisor's service, so that it is ended after it. One that is kept already is no error.
     async fn enclose(&self, enclosure: &Enclosure) -> Result<(), ServiceError>;
 
+    /// Takes away what kept the VM of this supervisor's service, if nothing runs in it any more.
+    async fn release(&self, service: &str) -> Result<(), ServiceError>;
+
     /// A directory for sockets that are there for a moment.
     fn directory(&self) -> &Path;
 

@@ -25,6 +25,7 @@ use super::boot::BootReport;
 use super::clock::{self, ClockWatch};
 use super::console::ConsoleWatch;
 use super::control::{BUILD, Reply};
+use super::enclosure;
 use super::events::{Event, Failure};
 use super::lifecycle::{Action, Input, Lifecycle, Rung};
 use super::network::{self, Carried};
@@ -42,7 +43,6 @@ use crate::network::egress::keeper::{EgressReport, Keeper};
 use crate::network::publish::{MissingPort, PortNews, PublishConfig};
 use crate::network::sockets::{self, Route, Unreachable};
 use crate::provider::{ExitReason, PauseReason, ProviderError, Vm, VmEvent};
-use crate::service::{self, Enclosure};
 use crate::store::layout::MachineFiles;
 use crate::store::{Store, document};
 
@@ -348,18 +348,7 @@ impl Owner {
             .chain(helpers)
             .chain(network.map(|process| process.pid))
             .collect();
-        tokio::spawn(async move {
-            let Some(services) = service::of_this_host(service::Wanted::Auto) else {
-                return;
-            };
-            if let Err(error) = services.enclose(&Enclosure { service, pids }).await {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(
-                    error,
-                    "The virtual machine stays in its supervisor's service"
-                );
-            }
-        });
+        enclosure::begin(service, pids);
     }
 
     fn keep_network(&self, carried: Carried) -> Keeper {

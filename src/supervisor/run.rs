@@ -16,6 +16,7 @@ use super::audience::{Audience, Starter};
 use super::boot::{Boot, BootReport};
 use super::client;
 use super::control::{BUILD, Greeting, NEWEST, OLDEST, WireStatus};
+use super::enclosure;
 use super::events::{Event, Phase, Stamped};
 use super::neighbours::OtherMachines;
 use super::owner::{OwnReport, Owner};
@@ -112,6 +113,7 @@ pub async fn supervise(
     if matches!(request.starter, Starter::Nobody) && client::survivor(&files).is_none() {
         // Both have died: the machine is stopped, and nobody wants it started.
         client::sweep(&files);
+        enclosure::end(request.service.as_deref()).await;
         return Ok(());
     }
     // It may have been changed while its lock was waited for, and then it has another disk.
@@ -171,8 +173,10 @@ pub async fn supervise(
         ssh_agent: sockets::ssh_agent(request.ssh_agent.as_deref()),
         service: request.service,
     };
+    let service = plan.service.clone();
     let mut owner = Owner::new(plan, audience, &inboxes);
     owner.serve(&mut inboxes, terminated).await;
+    enclosure::end(service.as_deref()).await;
     owner.leave(server, lock).await;
     Ok(())
 }

@@ -51,8 +51,9 @@ fn cgroup(pid: u32) -> String {
 
 fn life_of_a_service() {
     let mut home = Home::new("unit");
-    home.init("u", &[]);
-    both_killed(&home);
+    home.init_stub("u", &[]);
+    let unit = both_killed(&home);
+    deserted_scope(&unit);
 
     let mut start = seeing(home.command(&["start", "u"]));
     start
@@ -116,13 +117,42 @@ fn life_of_a_service() {
     home.dispose().expect("nothing is left");
 }
 
-/// When VM and supervisor are killed the machine is stopped, and nobody starts it.
-fn both_killed(home: &Home) {
+/// A scope as it is left when a VM dies before it has been put there: made of a process that has ended, it never empties.
+fn deserted_scope(unit: &str) {
+    let mut ended = Command::new("true").spawn().expect("it runs");
+    let stat = format!("/proc/{}/stat", ended.id());
+    eventually("it has ended", SOON, || {
+        let stat = fs_err::read_to_string(&stat).expect("nobody has asked for it");
+        stat.contains(") Z ").then_some(())
+    });
+    let mut command = seeing(Command::new("busctl"));
+    command
+        .args(["--user", "call", "org.freedesktop.systemd1"])
+        .args([
+            "/org/freedesktop/systemd1",
+            "org.freedesktop.systemd1.Manager",
+        ])
+        .args(["StartTransientUnit", "ssa(sv)a(sa(sv))"])
+        .args([&format!("{unit}-vm.scope"), "fail", "2"])
+        .args(["CollectMode", "s", "inactive-or-failed"])
+        .args(["PIDs", "au", "1", &ended.id().to_string(), "0"]);
+    run(&mut command, b"", SOON).succeeded();
+    eventually("it stays", SOON, || {
+        units().contains("-vm.scope loaded active").then_some(())
+    });
+    ended.wait().expect("it has ended");
+}
+
+/// When VM and supervisor are killed the machine is stopped, and nobody starts it. Returns the name of their units.
+fn both_killed(home: &Home) -> String {
     let start = begin(&mut seeing(home.command(&["start", "u"])), b"");
     eventually("the VM runs", BOOT, || {
         (count(home, "u", "\"launched\"") > 0).then_some(())
     });
     let (vm, supervisor) = (process(home, "qemu-system"), process(home, " supervise "));
+    let unit = cgroup(supervisor.pid);
+    let (_, unit) = unit.trim().rsplit_once('/').expect("a control group");
+    let unit = unit.strip_suffix(".service").expect("a service").to_owned();
     vm.kill().expect("a process can be killed");
     supervisor.kill().expect("a process can be killed");
     start.finish(BOOT).failed();
@@ -130,4 +160,5 @@ fn both_killed(home: &Home) {
     eventually("no unit is left", SOON, || units().is_empty().then_some(()));
     assert_eq!(home.state("u"), "stopped");
     assert_eq!(home.processes(), [""; 0]);
+    unit
 }

@@ -80,10 +80,27 @@ impl Services for Systemd {
     }
 
     async fn enclose(&self, enclosure: &Enclosure) -> Result<(), ServiceError> {
-        match run(unit::BUS, &unit::scope(enclosure)).await {
-            Err(ServiceError::Refused { reason, .. }) if unit::exists(&reason) => Ok(()),
-            result => result.map(drop),
+        let refused = match run(unit::BUS, &unit::scope(enclosure)).await {
+            Err(ServiceError::Refused { reason, .. }) if unit::exists(&reason) => reason,
+            result => return result.map(drop),
+        };
+        tracing::debug!(refused, "The scope is there already");
+        // It may be that of an earlier VM, see `is_deserted`, which would keep nothing.
+        if !is_deserted(&enclosure.service).await? {
+            return Ok(());
         }
+        run(unit::CONTROL, &unit::stop_scope(&enclosure.service, true)).await?;
+        run(unit::BUS, &unit::scope(enclosure)).await.map(drop)
+    }
+
+    async fn release(&self, service: &str) -> Result<(), ServiceError> {
+        if !is_deserted(service).await? {
+            return Ok(());
+        }
+        // At a logout this waits for its supervisor, which must not wait for it then.
+        run(unit::CONTROL, &unit::stop_scope(service, false))
+            .await
+            .map(drop)
     }
 
     fn directory(&self) -> &Path {
@@ -94,6 +111,21 @@ impl Services for Systemd {
         let user = self.user.as_ref()?;
         let lingers = Path::new(LINGER).join(user).exists();
         (!lingers).then(|| unit::linger(user))
+    }
+}
+
+/// Whether a VM's scope is there and will stay, though nothing runs in it. systemd takes a scope away when its last process
+/// ends; one that was made of a process which had just ended never had any.
+async fn is_deserted(service: &str) -> Result<bool, ServiceError> {
+    let shown = run(unit::CONTROL, &unit::show_scope(service)).await?;
+    if !unit::is_active(&shown) {
+        return Ok(false);
+    }
+    match run(unit::BUS, &unit::scope_processes(service)).await {
+        Ok(answer) => Ok(unit::is_empty(&answer)),
+        // It has gone meanwhile.
+        Err(ServiceError::Refused { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

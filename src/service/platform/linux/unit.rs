@@ -44,8 +44,6 @@ pub(super) fn run(service: &Service, environment: &Environment) -> Vec<OsString>
         "KillMode=process".into(),
         "OOMPolicy=continue".into(),
         format!("TimeoutStopSec={}s", service.stop.as_secs()).into(),
-        // What is started later is stopped first: at a logout or shutdown the VM is there until this one has stopped it.
-        format!("After={}", scope_unit(&service.name)).into(),
         "StandardOutput=null".into(),
         log,
         format!("UnsetEnvironment={}", environment.unset.join(" ")).into(),
@@ -92,6 +90,54 @@ pub(super) fn show(name: &str) -> Vec<OsString> {
     ]
     .map(OsString::from)
     .to_vec()
+}
+
+/// `systemctl` that tells what is known of a VM's unit.
+pub(super) fn show_scope(name: &str) -> Vec<OsString> {
+    [
+        "--user",
+        "show",
+        "--property=ActiveState",
+        &scope_unit(name),
+    ]
+    .map(OsString::from)
+    .to_vec()
+}
+
+/// Reads the answer to [`show_scope`]: the processes that it was made of have been put into it.
+pub(super) fn is_active(shown: &str) -> bool {
+    shown.lines().any(|line| line == "ActiveState=active")
+}
+
+/// `busctl` that asks for the processes of a VM's unit (`org.freedesktop.systemd1(5)`).
+pub(super) fn scope_processes(name: &str) -> Vec<OsString> {
+    [
+        "--user",
+        "call",
+        "org.freedesktop.systemd1",
+        "/org/freedesktop/systemd1",
+        "org.freedesktop.systemd1.Manager",
+        "GetUnitProcesses",
+        "s",
+        &scope_unit(name),
+    ]
+    .map(OsString::from)
+    .to_vec()
+}
+
+/// Reads the answer to [`scope_processes`]: an array of control group, process and command line, its length first.
+pub(super) fn is_empty(answer: &str) -> bool {
+    answer.trim() == "a(sus) 0"
+}
+
+/// `systemctl` that ends a VM's unit; it waits for that or not.
+pub(super) fn stop_scope(name: &str, wait: bool) -> Vec<OsString> {
+    let mut words = vec!["--user", "--quiet"];
+    words.extend((!wait).then_some("--no-block"));
+    words.push("stop");
+    let mut words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+    words.push(scope_unit(name).into());
+    words
 }
 
 /// `systemctl` that waits until nothing is left of a supervisor's unit.
@@ -153,6 +199,8 @@ pub(super) fn scope(enclosure: &Enclosure) -> Vec<OsString> {
             "s".into(),
             "inactive-or-failed".into(),
         ],
+        // What is started later is stopped first: at a logout or shutdown the VM is there until its supervisor has
+        // stopped it. Said here alone, since a name that the service has in its own `After=` would stay taken.
         vec![
             "Before".into(),
             "as".into(),
@@ -234,7 +282,6 @@ mod tests {
         --property=KillMode=process
         --property=OOMPolicy=continue
         --property=TimeoutStopSec=155s
-        --property=After=machine-vm-vm.scope
         --property=StandardOutput=null
         --property=StandardError=append:/m/vm/supervisor.log
         --property=UnsetEnvironment=TZ http_proxy
@@ -307,5 +354,26 @@ mod tests {
         let refused =
             "Call failed: Unit machine-vm-vm.scope was already loaded or has a fragment file.";
         assert!(exists(refused) && !exists("Access denied"));
+    }
+
+    #[test]
+    fn a_scope_in_which_nothing_runs() {
+        assert!(is_active("ActiveState=active\n"));
+        for shown in ["", "ActiveState=activating\n", "ActiveState=inactive\n"] {
+            assert!(!is_active(shown), "{shown}");
+        }
+        assert!(is_empty("a(sus) 0\n"));
+        let answer = "a(sus) 1 \"/user.slice/machine-vm-vm.scope\" 70 \"qemu-system-x86_64\"\n";
+        assert!(!is_empty(answer) && !is_empty(""));
+        insta::assert_snapshot!(
+            [stop_scope("machine-vm", true), stop_scope("machine-vm", false), show_scope("machine-vm")]
+                .map(|words| lines(&words).replace('\n', " "))
+                .join("\n"),
+            @r"
+        --user --quiet stop machine-vm-vm.scope
+        --user --quiet --no-block stop machine-vm-vm.scope
+        --user show --property=ActiveState machine-vm-vm.scope
+        "
+        );
     }
 }
