@@ -9,22 +9,24 @@ use std::time::{Duration, Instant};
 use machine_host::process::ProcessIdentity;
 use serde_json::Value;
 
+use super::guest::Guest;
 use super::table::{Actor, Case, Dice, Phase};
 use super::tell;
 use crate::support::api;
-use crate::support::command::{Running, eventually, run};
+use crate::support::command::{Running, eventually};
 use crate::support::home::{BOOT, Home, SOON};
 use crate::support::leftovers::leftovers;
-use crate::support::shared::{IMAGE, import_busybox, podman};
-use crate::tour::{exchange, free_port};
+use crate::tour::free_port;
 
-const NAME: &str = "m";
+/// Of the machine.
+pub(super) const NAME: &str = "m";
 /// After this long, `list` tells the truth.
 const TRUTH: Duration = Duration::from_secs(1);
 
 /// The machine.
 pub(super) struct Bed {
     pub(super) home: Home,
+    guest: Guest,
     /// What this VM has lost for good.
     lost: Vec<Actor>,
     /// Of its container.
@@ -33,9 +35,10 @@ pub(super) struct Bed {
 }
 
 impl Bed {
-    pub(super) fn new(name: &str, seed: u64) -> Self {
+    pub(super) fn new(guest: Guest, name: &str, seed: u64) -> Self {
         let bed = Self {
             home: Home::new(name),
+            guest,
             lost: Vec::new(),
             port: free_port(),
             dice: Dice(seed),
@@ -50,7 +53,7 @@ impl Bed {
         let volume = format!("{}:/mnt/folder", folder.display());
         let more = ["--network", "passt", "--vsock", "user-first"];
         let more = [&more[..], &["--volume", &volume]].concat();
-        self.home.init(NAME, &more);
+        self.guest.init(&self.home, &more, self.port);
     }
 
     fn machine(&self, words: &[&str]) -> String {
@@ -124,64 +127,22 @@ impl Bed {
             self.lost.clear();
         }
         if case.phase != Phase::Start {
-            self.has_keeper();
+            self.guest.has_keeper(&self.home, &self.socket(), self.port);
         }
     }
 
-    /// A container that has to outlive whatever the VM outlives.
-    fn has_keeper(&self) {
-        let socket = self.socket();
-        let ask = |words: &[&str]| run(podman(&self.home, &socket).args(words), b"", BOOT);
-        if ask(&["start", "keeper"]).status.success() {
-            return;
-        }
-        import_busybox(&self.home, &socket);
-        let published = format!("{}:7", self.port);
-        let keeper = [
-            &["run", "--detach", "--name", "keeper", "-p", &published][..],
-            &[IMAGE, "nc", "-ll", "-p", "7", "-e", "cat"],
-        ];
-        ask(&keeper.concat()).succeeded();
-    }
-
-    /// Its port leads to it.
-    fn echoes(&self) -> bool {
-        let address = format!("127.0.0.1:{}", self.port);
-        exchange(&address, b"echo").is_ok_and(|answer| answer == b"echo")
-    }
-
-    /// Which container it is, and since when it runs.
+    /// Which something of the guest has to outlive whatever the VM outlives.
     fn keeper(&self) -> String {
-        let format = "{{.Id}} {{.State.StartedAt}} {{.State.Running}}";
-        let words = ["inspect", "--format", format, "keeper"];
-        run(podman(&self.home, &self.socket()).args(words), b"", BOOT).succeeded()
+        self.guest.keeper(&self.home, &self.socket())
     }
 
     /// Has the guest kill its own; in a moment, where a command is to be under way by then.
     fn arm(&self, case: &Case) -> bool {
-        let mut kills = Vec::new();
-        if case.kills(Actor::Engine) {
-            kills.push("pkill -KILL -f '[p]odman.* system service'");
-        }
-        if case.kills(Actor::Agent) {
-            kills.push("systemctl kill --kill-whom=main -s KILL machine-agent.service");
-        }
-        if kills.is_empty() {
+        let Some(killing) = self.guest.killing(&case.actors) else {
             return false;
-        }
-        let line = format!("sleep 1; {}", kills.join("; "));
-        let words = [
-            "exec",
-            "--user",
-            "root",
-            NAME,
-            "systemd-run",
-            "--quiet",
-            "--no-block",
-            "sh",
-            "-c",
-            &line,
-        ];
+        };
+        let mut words = vec!["exec", "--user", "root", NAME];
+        words.extend(killing.iter().map(String::as_str));
         self.machine(&words);
         true
     }
@@ -335,8 +296,10 @@ impl Bed {
             (told.starts_with(expected) && api::answers(&socket)).then_some(())
         });
         if let (Some(before), false) = (before, case.kills(Actor::Vm)) {
-            assert_eq!(self.keeper(), before, "the VM has lost its container");
-            eventually("its port is open", SOON, || self.echoes().then_some(()));
+            assert_eq!(self.keeper(), before, "the VM has lost what ran in it");
+            eventually("its port is open", SOON, || {
+                Guest::echoes(self.port).then_some(())
+            });
         }
     }
 
