@@ -35,6 +35,7 @@ mod start_failures;
 mod support;
 mod takeover;
 mod tour;
+mod twenty;
 mod use_engine;
 
 use libtest_mimic::{Arguments, Trial};
@@ -114,6 +115,7 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(facts::trials());
     trials.extend(network::trials());
     trials.extend(many::trials());
+    trials.extend(twenty::trials());
     trials.extend(folders::trials());
     trials.extend(host_disk::trials());
     trials.extend(data_disk::trials());
