@@ -137,6 +137,11 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         "provisioning/agent/Cargo.toml",
         &["machine-protocol"],
     ),
+    (
+        "machine-fake-vfkit",
+        "tests/fakes/vfkit/Cargo.toml",
+        &["machine-protocol"],
+    ),
 ];
 
 /// Crates that a crate must not use, because of what it is.
