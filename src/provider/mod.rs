@@ -23,6 +23,7 @@
 
 pub mod error;
 pub mod plan;
+mod process;
 pub mod qemu;
 pub mod registry;
 pub mod vm;

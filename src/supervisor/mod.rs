@@ -26,6 +26,7 @@ mod data_disk;
 mod diagnosis;
 pub mod events;
 mod evidence;
+mod first_boot;
 pub mod lifecycle;
 mod neighbours;
 mod network;
