@@ -88,10 +88,7 @@ pub struct InitRequest {
 
 /// The providers that this host has, the default first (spec 0).
 pub fn providers() -> Vec<ProviderKind> {
-    ProviderKind::ALL
-        .into_iter()
-        .filter(|kind| registry::provider(*kind).is_ok())
-        .collect()
+    registry::kinds()
 }
 
 /// What the host is like.
