@@ -58,18 +58,31 @@ impl Guest {
             &root.join("run/systemd"),
             &root.join("usr/bin"),
             &root.join("etc"),
+            &root.join("var"),
         ] {
             fs::create_dir_all(part).map_err(failed("guest"))?;
         }
         let boot = mount_seed(hardware, &seed)?;
         fs::write(root.join("etc/resolv.conf"), "nameserver 192.0.2.53\n")
             .map_err(failed("guest"))?;
+        if let Some(zone) = &boot.facts.time_zone {
+            let file = root.join("usr/share/zoneinfo").join(zone);
+            fs::create_dir_all(file.parent().unwrap_or(&root)).map_err(failed("guest"))?;
+            fs::write(file, "TZif").map_err(failed("guest"))?;
+        }
         install_systemctl(&root, switch)?;
+        // The firewall by which podman's requests for ports reach the agent.
+        for name in ["nft", "ip"] {
+            install(&root, name, b"#!/bin/sh\n")?;
+        }
         engine::serve(&root.join("run/podman/podman.sock"))?;
         engine::serve(&root.join(format!("run/user/{}/podman/podman.sock", boot.uid)))?;
         let ssh = serve_ssh().await?;
         show_disks(hardware, &root)?;
-        let mut words = vec![
+        let own = std::env::current_exe().map_err(failed("guest"))?;
+        let mut words = mounts_apart();
+        words.extend([
+            own.into_os_string(),
             OsString::from(BE_THE_GUEST),
             seed.join(SEED_AGENT).into(),
             "--seed".into(),
@@ -78,7 +91,7 @@ impl Guest {
             root.into(),
             "--ssh-port".into(),
             ssh.to_string().into(),
-        ];
+        ]);
         for (number, port) in carriers(&boot).into_iter().enumerate() {
             let Some(socket) = vsock::leads_to(hardware, port) else {
                 return Err(FakeError::Guest(format!(
@@ -89,7 +102,8 @@ impl Guest {
             vsock::relay(&entrance, socket.to_owned())?;
             words.extend(["--socket".into(), entrance.into_os_string()]);
         }
-        let agent = Command::new(std::env::current_exe().map_err(failed("guest"))?)
+        let mut words = words.into_iter();
+        let agent = Command::new(words.next().unwrap_or_default())
             .args(words)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -139,6 +153,17 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// What keeps from the host what the agent mounts, where it may mount at all: it starts what follows and is that process.
+fn mounts_apart() -> Vec<OsString> {
+    const PROGRAM: &str = "/usr/bin/unshare";
+    if rustix::process::geteuid().is_root() && Path::new(PROGRAM).exists() {
+        let words = [PROGRAM, "--mount", "--propagation", "private", "--"];
+        words.map(OsString::from).to_vec()
+    } else {
+        Vec::new()
     }
 }
 
@@ -211,6 +236,13 @@ impl std::io::Write for Source {
     }
 }
 
+fn install(root: &Path, name: &str, script: &[u8]) -> Result<(), FakeError> {
+    let path = root.join("usr/bin").join(name);
+    fs::write(&path, script).map_err(failed("guest"))?;
+    let executable = std::fs::Permissions::from_mode(0o755);
+    fs::set_permissions(&path, executable).map_err(failed("guest"))
+}
+
 /// A stand-in for systemd: the boot has ended, and `poweroff` presses the power button.
 fn install_systemctl(root: &Path, switch: &Switch) -> Result<(), FakeError> {
     let button = root.join("run/power-button");
@@ -227,9 +259,7 @@ fn install_systemctl(root: &Path, switch: &Switch) -> Result<(), FakeError> {
         .flat_map(|part| part.as_bytes())
         .copied()
         .collect();
-    let path = root.join("usr/bin/systemctl");
-    fs::write(&path, script).map_err(failed("guest"))?;
-    fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).map_err(failed("guest"))?;
+    install(root, "systemctl", &script)?;
     let switch = switch.clone();
     // Opening waits for somebody who writes.
     std::thread::spawn(move || {

@@ -5,11 +5,13 @@
 //! * [`power`]: the state of the machine, and what may end it; [`rest`]: the services by which it is asked and told.
 //! * [`firmware`]: the boot up to Ignition; [`guest`]: the agent and its surroundings; [`engine`]: its engines;
 //!   [`vsock`]: the guest's connections.
+//! * [`gvproxy`]: the program at the other end of the guest's network.
 //! * [`mischief`]: what goes wrong on purpose.
 
 mod engine;
 mod firmware;
 mod guest;
+mod gvproxy;
 mod hardware;
 mod krunkit;
 mod mischief;
@@ -93,11 +95,17 @@ fn log(text: &str) {
 }
 
 fn outcome(program: &Path, words: &[OsString]) -> Outcome {
+    if program.file_name().is_some_and(|name| name == "gvproxy") {
+        return match gvproxy::run(words) {
+            Ok(()) => Outcome::Ended,
+            Err(error) => Outcome::Refused(error.to_string(), 1),
+        };
+    }
     let flavour = match program.file_name().and_then(|name| name.to_str()) {
         Some("vfkit") => Flavour::Vfkit,
         Some("krunkit") => Flavour::Krunkit,
         _ => {
-            let text = "Start this program as `vfkit` or as `krunkit`".to_owned();
+            let text = "Start this program as `vfkit`, `krunkit` or `gvproxy`".to_owned();
             return Outcome::Refused(text, 2);
         }
     };

@@ -1,10 +1,11 @@
 //! From the command line to the end of the machine.
 
 use std::ffi::OsString;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::{UnixDatagram, UnixListener};
+use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::guest::Guest;
@@ -167,7 +168,7 @@ fn connect_networks(flavour: Flavour, hardware: &Hardware) -> Result<Vec<UnixDat
         let own = own_socket(flavour, path);
         let what = format!("virtio-net at {}", path.display());
         let socket = UnixDatagram::bind(&own).map_err(failed(what.clone()))?;
-        let greeted = socket.connect(path).and_then(|()| socket.try_send(b"VFKT"));
+        let greeted = socket.connect(path).and_then(|()| socket.send(b"VFKT"));
         if let Err(error) = greeted {
             let _ = fs_err::remove_file(&own);
             return Err(failed(what)(error));
