@@ -46,17 +46,18 @@ impl Carrier {
 /// virtio-serial where it was measured, so it comes after it unless `program_first`.
 pub fn in_order(
     vsock: Option<VsockEnd>,
-    virtio_serial: PathBuf,
+    virtio_serial: Option<PathBuf>,
     program_first: bool,
 ) -> Vec<Carrier> {
-    let serial = Carrier::VirtioSerial {
-        socket: virtio_serial,
+    let serial_first = matches!(vsock, Some(VsockEnd::Socket(_))) && !program_first;
+    let serial = virtio_serial.map(|socket| Carrier::VirtioSerial { socket });
+    let vsock = vsock.map(Carrier::Vsock);
+    let (first, second) = if serial_first {
+        (serial, vsock)
+    } else {
+        (vsock, serial)
     };
-    match vsock {
-        None => vec![serial],
-        Some(end @ VsockEnd::Socket(_)) if !program_first => vec![serial, Carrier::Vsock(end)],
-        Some(end) => vec![Carrier::Vsock(end), serial],
-    }
+    first.into_iter().chain(second).collect()
 }
 
 /// A byte stream to the guest.
@@ -122,13 +123,18 @@ mod tests {
 
     #[test]
     fn the_measured_order() {
-        let serial = || PathBuf::from("/m/link.sock");
-        let program = || Some(VsockEnd::Socket("/m/vsock.sock_1024".into()));
+        let serial = || Some(PathBuf::from("/m/link.sock"));
+        let program = || Some(VsockEnd::Socket("/m/vsock.sock_1025".into()));
         let names = |vsock, first| -> Vec<_> {
             let carriers = in_order(vsock, serial(), first);
             carriers.iter().map(Carrier::name).collect()
         };
         assert_eq!(names(None, true), ["virtio-serial"]);
+        let alone = in_order(program(), None, false);
+        assert_eq!(
+            alone.iter().map(Carrier::name).collect::<Vec<_>>(),
+            ["vsock"]
+        );
         assert_eq!(names(program(), false), ["virtio-serial", "vsock"]);
         assert_eq!(names(program(), true), ["vsock", "virtio-serial"]);
     }

@@ -104,7 +104,7 @@ impl Bench {
 }
 
 fn vsock(directory: &Path) -> PathBuf {
-    directory.join("vsock.sock_1024")
+    directory.join("vsock.sock_1025")
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {

@@ -65,6 +65,9 @@ deadlines! {
     /// The VM process's monitor.
     VM_SPAWN = Duration::from_secs(10), "the virtual machine's monitor to answer",
         "the process opens it before the guest runs; a cold disk cache costs seconds";
+    /// An answer of a virtual machine's REST service.
+    VM_REQUEST = Duration::from_secs(5), "the virtual machine's REST service to answer",
+        "it only notes what is asked for; a host that swaps needs seconds";
     /// A sign of life during a start, with hardware acceleration.
     QUIET_ACCELERATED = Duration::from_mins(1), "a sign of life of the guest",
         "no event, console byte or block read for a minute is no boot";
@@ -89,6 +92,9 @@ deadlines! {
     /// Before a program that ended again and again is started once more.
     NETWORK_PAUSE = Duration::from_secs(15), "the next attempt to start the network's program",
         "what makes it end tells nobody when it is over; a host that was connected anew waits no longer than this";
+    /// A question for the guest's first-boot configuration.
+    FIRST_BOOT_REQUEST = Duration::from_secs(10), "the guest to ask for its first-boot configuration",
+        "Ignition sends its question in one piece as soon as it has connected, and asks again where it fails";
     /// The program of a shared folder.
     SHARE_DEVICE = Duration::from_secs(5), "the program of a shared folder to answer",
         "it answers after 30 ms; without it the machine starts all the same, and says which folder it lacks";

@@ -22,7 +22,7 @@ pub mod word;
 pub use config::{DiskFormat, MachineConfig};
 pub use data_disk::DataDisk;
 pub use name::MachineName;
-pub use network::{Egress, GuestNetwork, Network};
+pub use network::{Egress, GuestNetwork, Network, NetworkOffer, NetworkSocket};
 pub use provider_kind::ProviderKind;
 pub use resources::Resources;
 pub use sockets::ForwardSocket;

@@ -51,6 +51,28 @@ impl FromStr for Network {
     }
 }
 
+/// What a hypervisor has a part for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkOffer {
+    /// How its guests can reach the network, best first.
+    pub egress: &'static [Egress],
+    /// What a program beside the VM carries the packets over.
+    pub socket: NetworkSocket,
+    /// Whether the network inside of it has addresses of its own choice, and no way to the host's loopback.
+    pub own_addresses: bool,
+}
+
+/// The kind of socket between a hypervisor and the program that carries its guest's packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkSocket {
+    /// A stream, in which the length of each packet stands before it.
+    #[default]
+    Stream,
+    /// Datagrams, each a packet.
+    Datagram,
+}
+
 /// How a guest reaches the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

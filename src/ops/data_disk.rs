@@ -11,6 +11,7 @@ use machine_images::{DiskFormat, ImageError, ImageKind};
 use thiserror::Error;
 
 use super::init::Host;
+use crate::machine::ProviderKind;
 use crate::machine::data_disk::LEAST_DATA_DISK_BYTES;
 use crate::machine::resources::{ResourceError, check_disk_fits};
 
@@ -19,6 +20,11 @@ const GIB: u64 = 1 << 30;
 /// Why a file cannot be a data disk.
 #[derive(Debug, Error)]
 pub enum DataDiskError {
+    /// The guest could not find it.
+    #[error(
+        "Machines of the provider `{0}` have no data disk: their guests cannot tell it from other disks"
+    )]
+    Nameless(ProviderKind),
     /// It is not there.
     #[error("The data disk `{}` does not exist", .0.display())]
     Missing(PathBuf),
@@ -96,6 +102,10 @@ impl DataDiskError {
     /// What the user can do about it.
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
+            Self::Nameless(_) => {
+                "leave `--data-disk` out: what the engines keep is on the disk of the operating system"
+                    .to_owned()
+            }
             Self::Missing(_) => "without `--data-disk` a machine gets a new one".to_owned(),
             Self::TooSmall { path, .. } => {
                 format!("make it larger: truncate --size 100G {}", path.display())

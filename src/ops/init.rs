@@ -40,7 +40,7 @@ use crate::machine::{
 };
 use crate::ops::data_disk::{self, DataDiskError};
 use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage, ObtainError};
-use crate::ops::os_disk::{self, Recipe};
+use crate::ops::os_disk::{self, FormatError, Recipe};
 use crate::provider::registry;
 use crate::store::{Draft, EditGuard, Store, StoreError, StoredMachine};
 
@@ -88,10 +88,7 @@ pub struct InitRequest {
 
 /// The providers that this host has, the default first (spec 0).
 pub fn providers() -> Vec<ProviderKind> {
-    ProviderKind::ALL
-        .into_iter()
-        .filter(|kind| registry::provider(*kind).is_ok())
-        .collect()
+    registry::kinds()
 }
 
 /// What the host is like.
@@ -210,6 +207,9 @@ pub enum InitError {
     /// The image cannot become a disk.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The provider has no such disks.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// The name is taken, or a file cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -254,6 +254,7 @@ impl InitError {
             Self::Socket(error) => error.hints(),
             Self::Obtain(error) => error.hints(),
             Self::Image(error) => error.hints(),
+            Self::Format(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Connection(error) => error.hints(),
             Self::Cancelled(_) => vec!["nothing of it is left".to_owned()],
@@ -310,6 +311,7 @@ pub async fn init(
         contents: plan.contents,
         checksum: request.image.checksum,
         provider: request.provider,
+        bytes: os_disk::least_bytes(data_disk.is_some(), resources.disk_gib),
     };
     let made = os_disk::make(draft.files(), host, &recipe, &Reporter(reporter)).await;
     let disk = made.map_err(|error| match error {
@@ -321,11 +323,11 @@ pub async fn init(
     write_files(&draft, &plan, &request.name)?;
     go_on()?;
     match &data_disk {
-        DataDisk::Own => data_disk::create(&draft.files().data_disk(), resources.disk_gib)?,
-        DataDisk::At(path) if request.wish.disk_gib.is_some() => {
+        Some(DataDisk::Own) => data_disk::create(&draft.files().data_disk(), resources.disk_gib)?,
+        Some(DataDisk::At(path)) if request.wish.disk_gib.is_some() => {
             data_disk::grow(path, resources.disk_gib)?;
         }
-        DataDisk::At(_) => {}
+        Some(DataDisk::At(_)) | None => {}
     }
 
     // Held until the machine's file says whose it is, so that another `init` finds another.
@@ -343,7 +345,7 @@ pub async fn init(
         disk: disk.format,
         base: disk.base,
         generation: 0,
-        data_disk: Some(data_disk),
+        data_disk,
         sockets: draft.sockets().to_owned(),
         ssh_port,
         time_zone: request.time_zone.clone(),
@@ -398,7 +400,7 @@ fn check(
     connections: &ConnectionsFile,
     host: &Host,
     request: &InitRequest,
-) -> Result<(Resources, DataDisk), InitError> {
+) -> Result<(Resources, Option<DataDisk>), InitError> {
     check_user(&request.user)?;
     store.check_free(&request.name)?;
     // The pair of a machine whose `rm` was killed is in nobody's way.
@@ -406,19 +408,23 @@ fn check(
     pair::check_free(&connections.read()?, &request.name)?;
     let mut resources = Resources::settle(&request.wish, &host.resources)?;
     let data_disk = match &request.data_disk {
-        None => DataDisk::Own,
+        None if !os_disk::has_data_disk(request.provider) => None,
+        None => Some(DataDisk::Own),
+        Some(_) if !os_disk::has_data_disk(request.provider) => {
+            return Err(DataDiskError::Nameless(request.provider).into());
+        }
         Some(path) => {
             let found = data_disk::find(path, request.wish.disk_gib)?;
             store.check_data_disk(&found.path, &request.name)?;
             resources.disk_gib = found.gib;
             resources.check_bounds()?;
-            DataDisk::At(found.path)
+            Some(DataDisk::At(found.path))
         }
     };
     if let Some(wanted) = request.wish.disk_gib {
         let place = match &data_disk {
-            DataDisk::Own => store.directory(),
-            DataDisk::At(path) => path,
+            Some(DataDisk::At(path)) => path,
+            Some(DataDisk::Own) | None => store.directory(),
         };
         data_disk::check_fits(host, place, wanted)?;
     }
@@ -430,6 +436,7 @@ fn check(
 /// What is left to check, and what else can fail without leaving anything.
 fn plan(host: &Host, request: &InitRequest, image: LocalImage) -> Result<Plan, InitError> {
     let contents = machine_images::inspect(&image.path)?;
+    os_disk::check_format(request.provider, &image, contents)?;
     let uid = match host.user_id {
         0 => FIRST_USER_ID,
         uid => uid,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use fs_err as fs;
 use machine_images::{Checksum, Image, ImageError, Reporter, Terms, UNPACKED_LIMIT};
+use thiserror::Error;
 
 use super::image::LocalImage;
 use super::init::{Host, allocated_bytes};
@@ -12,6 +13,8 @@ use crate::machine::resources::OS_DISK_BYTES;
 use crate::machine::{DiskFormat, ProviderKind};
 use crate::provider::registry;
 use crate::store::MachineFiles;
+
+const GIB: u64 = 1 << 30;
 
 /// What a disk is made of.
 pub(super) struct Recipe<'a> {
@@ -23,6 +26,67 @@ pub(super) struct Recipe<'a> {
     pub(super) checksum: Option<Checksum>,
     /// What is to run the machine.
     pub(super) provider: ProviderKind,
+    /// The least size that it is to have.
+    pub(super) bytes: u64,
+}
+
+/// An image that the provider has no disk of.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "Image `{image}` is a {format} disk, and machines of the provider `{provider}` have {wanted} disks"
+)]
+pub struct FormatError {
+    image: String,
+    format: DiskFormat,
+    provider: ProviderKind,
+    wanted: DiskFormat,
+}
+
+impl FormatError {
+    /// What the user can do about it.
+    pub fn hints(&self) -> Vec<String> {
+        vec![format!(
+            "convert it, `qemu-img convert -O {} IMAGE NEW`, or leave `--image` out",
+            self.wanted
+        )]
+    }
+}
+
+/// Refuses an image of which the provider has no disk.
+pub(super) fn check_format(
+    provider: ProviderKind,
+    image: &LocalImage,
+    contents: Image,
+) -> Result<(), FormatError> {
+    let formats = formats(provider);
+    match (contents.format.map(stored_format), formats.first()) {
+        (Some(format), Some(&wanted)) if !formats.contains(&format) => Err(FormatError {
+            image: image.name.clone(),
+            format,
+            provider,
+            wanted,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether machines of this provider have a data disk: the guest finds it by its name.
+pub(super) fn has_data_disk(provider: ProviderKind) -> bool {
+    registry::provider(provider).is_ok_and(|provider| provider.capabilities().names_disks)
+}
+
+/// The least size of the disk: without a data disk, what the engines keep is on it as well.
+pub(super) fn least_bytes(has_data_disk: bool, disk_gib: u64) -> u64 {
+    if has_data_disk {
+        OS_DISK_BYTES
+    } else {
+        OS_DISK_BYTES.max(disk_gib.saturating_mul(GIB))
+    }
+}
+
+/// The formats of the provider's disks, best first.
+fn formats(provider: ProviderKind) -> &'static [DiskFormat] {
+    registry::provider(provider).map_or(&[], |provider| provider.capabilities().disk_formats)
 }
 
 /// A disk that was made.
@@ -33,7 +97,7 @@ pub(super) struct NewDisk {
     pub(super) base: Option<DiskFormat>,
 }
 
-/// Makes the disk of these files, of at least [`OS_DISK_BYTES`], as cheaply as the host and the provider can.
+/// Makes the disk of these files as cheaply as the host and the provider can.
 pub(super) async fn make(
     files: &MachineFiles,
     host: &Host,
@@ -43,14 +107,13 @@ pub(super) async fn make(
     if let Some(disk) = layered_disk(files, recipe).await? {
         return Ok(disk);
     }
-    let format = recipe
-        .contents
-        .format
-        .map_or(DiskFormat::Qcow2, stored_format);
+    let blank = || formats(recipe.provider).first().copied();
+    let format = recipe.contents.format.map(stored_format);
+    let format = format.or_else(blank).unwrap_or(DiskFormat::Qcow2);
     let destination = files.os_disk(format);
     check_space(host, &recipe.image.path, &destination)?;
     let terms = Terms {
-        bytes: OS_DISK_BYTES,
+        bytes: recipe.bytes,
         at_most: UNPACKED_LIMIT,
         checksum: recipe.checksum.filter(|_| recipe.image.cached.is_none()),
     };
@@ -75,7 +138,7 @@ async fn layered_disk(
     let base = stored_format(stored);
     let (base_file, disk) = (files.base_disk(base), files.os_disk(format));
     let image = &recipe.image.path;
-    let layer = machine_images::layer(image, &base_file, &disk, OS_DISK_BYTES).await?;
+    let layer = machine_images::layer(image, &base_file, &disk, recipe.bytes).await?;
     Ok(layer.map(|_| NewDisk {
         format,
         base: Some(base),

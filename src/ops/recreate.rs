@@ -26,7 +26,7 @@ use thiserror::Error;
 use super::data_disk::{self, DataDiskError};
 use super::image::{self, ImageRequest, LocalImage, ObtainError};
 use super::init::{self, Host, InitProgress, InitReporter, Reporter};
-use super::os_disk::{self, Recipe};
+use super::os_disk::{self, FormatError, Recipe};
 use crate::machine::{DataDisk, MachineConfig, MachineName, Status};
 use crate::store::{EditGuard, MachineFiles, Store, StoreError, StoredMachine, next_generation};
 use crate::supervisor::client;
@@ -86,6 +86,9 @@ pub enum RecreateError {
     /// The image cannot become a disk.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The provider has no such disks.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// There can be no data disk.
     #[error(transparent)]
     DataDisk(#[from] DataDiskError),
@@ -122,6 +125,7 @@ impl RecreateError {
             )],
             Self::Obtain(error) => error.hints(),
             Self::Image(error) => error.hints(),
+            Self::Format(error) => error.hints(),
             Self::DataDisk(error) => error.hints(),
             Self::Cancelled(_) => vec!["it has the disk that it had".to_owned()],
             Self::Stop { .. } | Self::Provisioning(_) | Self::Lost { .. } => Vec::new(),
@@ -164,6 +168,7 @@ pub async fn recreate<E: Error + Send + Sync + 'static>(
         None => image_of(cache, &config, &files)?,
     };
     let contents = machine_images::inspect(&image.path)?;
+    os_disk::check_format(config.provider, &image, contents)?;
     go_on(name, reporter)?;
     reporter.progress(InitProgress::Image {
         description: os_disk::describe(&image.name, contents),
@@ -186,11 +191,14 @@ pub async fn recreate<E: Error + Send + Sync + 'static>(
     };
     // Another command may have changed it since.
     let config = store.load(name)?.config;
+    let may_have_data_disk = os_disk::has_data_disk(config.provider);
+    let gets_data_disk = may_have_data_disk && config.data_disk.is_none();
     let recipe = Recipe {
         image: &image,
         contents,
         checksum: request.image.as_ref().and_then(|image| image.checksum),
         provider: config.provider,
+        bytes: os_disk::least_bytes(may_have_data_disk, config.resources.disk_gib),
     };
     let generation = next_generation(config.generation);
     let next = guard.files().of_generation(generation);
@@ -203,7 +211,7 @@ pub async fn recreate<E: Error + Send + Sync + 'static>(
         go_on(name, reporter)?;
         reporter.progress(InitProgress::Completing);
         write_ignition(&config, guard.files())?;
-        if config.data_disk.is_none() {
+        if gets_data_disk {
             data_disk::create(&guard.files().data_disk(), config.resources.disk_gib)?;
         }
         guard.update::<RecreateError>(|new| {
@@ -212,7 +220,9 @@ pub async fn recreate<E: Error + Send + Sync + 'static>(
             new.base = disk.base;
             new.image.clone_from(&image.name);
             new.image_checksum = image.cached.map(|checksum| checksum.to_string());
-            new.data_disk.get_or_insert(DataDisk::Own);
+            if gets_data_disk {
+                new.data_disk = Some(DataDisk::Own);
+            }
             Ok(())
         })
     });
@@ -221,7 +231,7 @@ pub async fn recreate<E: Error + Send + Sync + 'static>(
     changed?;
     Ok(Recreated {
         machine: store.load(name)?,
-        has_new_data_disk: config.data_disk.is_none(),
+        has_new_data_disk: gets_data_disk,
     })
 }
 

@@ -36,14 +36,29 @@ pub enum ProviderError {
     },
 
     /// A program is too old.
-    #[error("`{}` is QEMU {found}, and at least {minimum} is needed", .program.display())]
+    #[error("`{}` is {name} {found}, and at least {minimum} is needed", .program.display())]
     TooOld {
         /// The program.
         program: PathBuf,
+        /// What it calls itself.
+        name: &'static str,
+        /// How to install a newer one here.
+        install: String,
         /// Its version.
         found: String,
         /// The version that is needed.
         minimum: String,
+    },
+
+    /// A program has no way to be told of a path.
+    #[error("`{program}` cannot be told of the path `{}`: {why}", .path.display())]
+    Unspeakable {
+        /// The program.
+        program: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// What is in it.
+        why: String,
     },
 
     /// There is no firmware for this architecture.
@@ -166,9 +181,11 @@ impl ProviderError {
             Self::ProgramMissing { install, .. } | Self::FirmwareMissing { install, .. } => {
                 vec![install.clone()]
             }
-            Self::TooOld { .. } => {
-                vec!["Install a newer QEMU, or put one first in `PATH`".to_owned()]
-            }
+            Self::TooOld { install, .. } => vec![install.clone()],
+            Self::Unspeakable { .. } => vec![
+                "Put it where no folder has such a character in its name; `MACHINE_HOME` moves all machines"
+                    .to_owned(),
+            ],
             Self::NetworkSilent { machine, .. } => vec![format!(
                 "Choose another network with `machine set --network auto {machine}`"
             )],

@@ -21,8 +21,10 @@
 //!   request to a [`Vm`] may or may not have reached it.
 //! - **Bounds.** No call waits without a limit, except [`Vm::connect_link`], whose caller sets one.
 
+pub mod apple;
 pub mod error;
 pub mod plan;
+mod process;
 pub mod qemu;
 pub mod registry;
 pub mod vm;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use machine_host::subordinate::IdRange;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{DiskFormat, Egress, GuestNetwork, Vsock};
+use crate::machine::{DiskFormat, GuestNetwork, NetworkOffer, Vsock};
 
 /// What the VMs of a provider can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,10 @@ pub struct Capabilities {
     pub can_layer_disks: bool,
     /// How Ignition gets its configuration at the first boot.
     pub first_boot: FirstBootChannel,
-    /// How the guest reaches the network, best first.
-    pub egress: &'static [Egress],
+    /// How the guest reaches the network.
+    pub network: NetworkOffer,
+    /// Whether the guest tells its disks apart by serial numbers, without which it has no [`LaunchPlan::data_disk`].
+    pub names_disks: bool,
     /// Whether the agent and the parameters of the boot come on a seed disk.
     pub needs_seed: bool,
     /// Whether the journal of a failed first boot is written to a file of the host.
@@ -73,8 +75,14 @@ pub enum NetworkJoint {
 /// How Ignition gets its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstBootChannel {
-    /// QEMU's `fw_cfg` device.
+    /// QEMU's `fw_cfg` device, by the provider.
     FirmwareConfiguration,
+    /// Ignition asks by HTTP at this vsock port of its host. The provider passes that on to the unix socket with this
+    /// port behind [`VmPaths::vsock_socket`], where the machine's supervisor answers.
+    VsockHttp {
+        /// The port.
+        port: u32,
+    },
 }
 
 /// What runs a guest's instructions.
@@ -165,6 +173,8 @@ pub enum VsockWay {
     Kernel,
     /// This program. What the guest dials arrives at unix sockets, see [`VmPaths::vsock_socket`].
     Program(PathBuf),
+    /// The VM's own process. What the guest dials arrives at the same sockets.
+    BuiltIn,
 }
 
 /// How a VM has folders of the host.
@@ -172,6 +182,8 @@ pub enum VsockWay {
 pub enum ShareWay {
     /// virtiofs, by this program, which runs once for each folder.
     Virtiofs(PathBuf),
+    /// virtiofs, by the VM's own process.
+    BuiltIn,
     /// 9p, by the VM's own process.
     NineP,
 }
@@ -222,7 +234,10 @@ pub struct LaunchPlan {
     /// The raw disk for what the engines keep, which the guest finds by its serial number,
     /// [`DATA_DISK_SERIAL`](machine_protocol::boot::DATA_DISK_SERIAL).
     pub data_disk: Option<PathBuf>,
-    /// The seed disk, attached read-only.
+    /// Where UEFI firmware keeps its variables, for a hypervisor that wants a file for them. Made by the launch where it is
+    /// missing.
+    pub firmware_variables: PathBuf,
+    /// The seed disk, attached read-only where the hypervisor can.
     pub seed: Option<PathBuf>,
     /// The Ignition configuration.
     pub ignition: Option<PathBuf>,
@@ -247,8 +262,8 @@ pub struct VmPaths {
     pub control_socket: PathBuf,
     /// The socket of the link.
     pub link_socket: PathBuf,
-    /// The stem of the sockets of a vsock by a program: `STEM_PORT` is where connections arrive that the guest makes
-    /// to a port of its host.
+    /// The stem of the sockets of a vsock by a program or by the VM's own process: `STEM_PORT` is where connections
+    /// arrive that the guest makes to a port of its host.
     pub vsock_socket: PathBuf,
     /// The socket between the hypervisor and that program.
     pub vsock_device_socket: PathBuf,
@@ -260,6 +275,15 @@ pub struct VmPaths {
     pub console_log: PathBuf,
     /// What the VM's program writes to its standard error. Appended to.
     pub vm_log: PathBuf,
+}
+
+impl VmPaths {
+    /// Where connections arrive that the guest makes to this vsock port of its host.
+    pub fn vsock_port_socket(&self, port: u32) -> PathBuf {
+        let mut path = self.vsock_socket.as_os_str().to_owned();
+        path.push(format!("_{port}"));
+        path.into()
+    }
 }
 
 /// What tests of providers launch.
@@ -280,6 +304,7 @@ pub(crate) mod testing {
             os_disk_format: DiskFormat::Qcow2,
             os_base: None,
             data_disk: None,
+            firmware_variables: file("efi-variables"),
             seed: Some(file("seed.img")),
             ignition: Some(file("ignition.json")),
             network: NetworkJoint::BuiltIn {

@@ -173,6 +173,8 @@ pub struct ExitReason {
     pub signal: Option<i32>,
     /// The hypervisor's word for the cause of an orderly end.
     pub shutdown: Option<String>,
+    /// Whether it ended at the guest's or our own wish, as far as the hypervisor said.
+    pub wished: bool,
     /// The last lines that it wrote to its error log.
     pub last_lines: Vec<String>,
 }
@@ -180,12 +182,7 @@ pub struct ExitReason {
 impl ExitReason {
     /// Whether the VM ended in good order, at the guest's or our own wish.
     pub fn is_orderly(&self) -> bool {
-        self.signal.is_none()
-            && self.code.unwrap_or(0) == 0
-            && matches!(
-                self.shutdown.as_deref(),
-                Some("guest-shutdown" | "host-qmp-quit" | "host-signal")
-            )
+        self.signal.is_none() && self.code.unwrap_or(0) == 0 && self.wished
     }
 }
 

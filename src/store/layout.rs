@@ -164,6 +164,8 @@ impl MachineFiles {
         supervisor_log = "supervisor.log";
         /// What the VM process printed.
         vm_log = "vm.log";
+        /// What UEFI firmware keeps between boots, where the hypervisor wants a file for it.
+        firmware_variables = "efi-variables";
         /// Held for the short time of a change of these files.
         edit_lock = "edit.lock";
         /// Held by the supervisor for life.
@@ -187,14 +189,16 @@ impl MachineFiles {
         rootful_socket = "rootful.podman.sock";
         /// The API of the user's engine, whatever the mode.
         rootless_socket = "rootless.podman.sock";
-        /// QEMU's monitor.
+        /// The hypervisor's monitor.
         qmp_socket = "qmp.sock";
         /// The host's end of the carrier to the agent.
         link_socket = "link.sock";
         /// The stem of a vsock device's sockets: the program behind it adds the port.
         vsock_socket = "vsock.sock";
         /// The host's end of the vsock to the agent, under [`VSOCK_PORT`](machine_protocol::boot::VSOCK_PORT).
-        vsock_link_socket = "vsock.sock_1024";
+        vsock_link_socket = "vsock.sock_1025";
+        /// The host's end of the vsock at which Ignition asks for its configuration, where it has it by vsock.
+        first_boot_socket = "vsock.sock_1024";
         /// Between the hypervisor and the vsock device's program.
         vsock_device_socket = "vhost-vsock.sock";
         /// Between the hypervisor and the program that carries the guest's packets.
@@ -235,7 +239,7 @@ impl MachineFiles {
     }
 
     /// All sockets that are there for longer than a moment.
-    pub fn all_sockets(&self) -> [PathBuf; 10] {
+    pub fn all_sockets(&self) -> [PathBuf; 11] {
         [
             self.control_socket(),
             self.api_socket(),
@@ -245,6 +249,7 @@ impl MachineFiles {
             self.link_socket(),
             self.vsock_socket(),
             self.vsock_link_socket(),
+            self.first_boot_socket(),
             self.vsock_device_socket(),
             self.network_socket(),
         ]

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::data_disk;
 use super::events::{Code, Failure, Phase};
+use super::first_boot::FirstBootServer;
 use super::network::{Carried, Outgoing};
 use super::record::VmRecord;
 use super::shares::{self, RunShare};
@@ -27,7 +28,8 @@ use crate::link::VsockEnd;
 use crate::machine::DiskFormat;
 use crate::machine::config::MachineConfig;
 use crate::provider::{
-    LaunchPlan, NetworkJoint, Provider, ProviderError, ResolveRequest, Vm, VmEvents, VmPaths,
+    CarrierKind, FirstBootChannel, LaunchPlan, NetworkJoint, Provider, ProviderError,
+    ResolveRequest, Vm, VmEvents, VmPaths,
 };
 use crate::store::Store;
 use crate::store::layout::MachineFiles;
@@ -46,6 +48,10 @@ pub(super) enum BootReport {
         vm: Box<dyn Vm>,
         /// Where its guest calls by vsock.
         vsock: Option<VsockEnd>,
+        /// The host's end of the virtio-serial port, where it has one.
+        serial: Option<PathBuf>,
+        /// What answers Ignition until the guest is up, where that is for the host to do.
+        first_boot: Option<FirstBootServer>,
         /// The program that carries its packets, where there is one, and with what it was started.
         network: Option<Carried>,
         /// True when its instructions are, or may be, emulated.
@@ -125,11 +131,18 @@ impl Boot {
                 )));
                 None
             });
+            let first_boot = if was_up {
+                None
+            } else {
+                self.serve_first_boot(provider)?
+            };
             // What runs its instructions was decided by another supervisor: the longer deadlines are safe.
             return attached
                 .map(|vm| BootReport::Launched {
                     vm,
                     vsock,
+                    serial: self.serial(provider),
+                    first_boot,
                     network,
                     emulated: true,
                     adopted: true,
@@ -168,7 +181,7 @@ impl Boot {
         let mut warnings = Vec::new();
         let mut outgoing = Outgoing::choose(
             &self.config,
-            provider.capabilities().egress,
+            &provider.capabilities().network,
             &request.program_directories,
             &mut warnings,
         )?;
@@ -176,12 +189,12 @@ impl Boot {
             report(BootReport::Warning(warning));
         }
         report(BootReport::Entered(Phase::Seed));
-        let vsock = waiting.as_ref().map(Waiting::carrier);
+        let carriers = self.carriers(provider, waiting.as_ref());
         let guest_shares = shares::for_guest(&shares, resolved.shares.as_ref());
         let seed = self.clone();
         let loopback = outgoing.host_loopback();
         let written = tokio::task::spawn_blocking(move || {
-            seed.write_seed(&host, loopback, vsock, guest_shares)
+            seed.write_seed(&host, loopback, carriers, guest_shares)
         })
         .await;
         let warnings = written.map_err(|error| {
@@ -201,6 +214,7 @@ impl Boot {
         for share in &plan.shares {
             set_aside(&share.log);
         }
+        let first_boot = self.serve_first_boot(provider)?;
         let launched = provider.launch(&plan, &resolved, events).await;
         let vm = launched.map_err(|error| {
             let failure = provider_failure(&error);
@@ -236,6 +250,8 @@ impl Boot {
         Ok(BootReport::Launched {
             vm,
             vsock,
+            serial: self.serial(provider),
+            first_boot,
             network,
             emulated: resolved.accelerator.is_emulation(),
             adopted: false,
@@ -260,6 +276,7 @@ impl Boot {
                 .base
                 .map(|format| (self.files.base_disk(format), format)),
             data_disk,
+            firmware_variables: self.files.firmware_variables(),
             seed: Some(self.files.seed()),
             ignition: Some(self.files.ignition()),
             link_port: VIRTIO_SERIAL_PORT.to_owned(),
@@ -268,6 +285,44 @@ impl Boot {
             shares: shares::for_provider(shares),
             guest_ids: shares::guest_ids(&self.config),
             paths: self.paths(),
+        }
+    }
+
+    /// The host's end of the virtio-serial port of this provider's VMs.
+    fn serial(&self, provider: &dyn Provider) -> Option<PathBuf> {
+        let carriers = provider.capabilities().carriers;
+        let has_port = carriers.contains(&CarrierKind::VirtioSerial);
+        has_port.then(|| self.files.link_socket())
+    }
+
+    /// What the guest is told of its ways to the host.
+    fn carriers(&self, provider: &dyn Provider, vsock: Option<&Waiting>) -> Vec<Carrier> {
+        let serial = self.serial(provider).map(|_| Carrier::VirtioSerial {
+            port: VIRTIO_SERIAL_PORT.to_owned(),
+        });
+        vsock
+            .map(Waiting::carrier)
+            .into_iter()
+            .chain(serial)
+            .collect()
+    }
+
+    /// Begins to answer Ignition, where that is for the host to do.
+    fn serve_first_boot(
+        &self,
+        provider: &dyn Provider,
+    ) -> Result<Option<FirstBootServer>, Failure> {
+        match provider.capabilities().first_boot {
+            FirstBootChannel::FirmwareConfiguration => Ok(None),
+            FirstBootChannel::VsockHttp { port } => {
+                let socket = self.paths().vsock_port_socket(port);
+                let server = FirstBootServer::begin(&self.files.ignition(), &socket);
+                server.map(Some).map_err(|error| {
+                    Failure::new("The guest's first-boot configuration cannot be served")
+                        .coded(Code::HostFiles)
+                        .because(error.to_string())
+                })
+            }
         }
     }
 
@@ -289,7 +344,7 @@ impl Boot {
         &self,
         host: &Host,
         loopback: Option<Ipv4Addr>,
-        vsock: Option<Carrier>,
+        carriers: Vec<Carrier>,
         shares: Vec<Share>,
     ) -> Result<Vec<String>, Failure> {
         let gathered = host.gather(&self.config, loopback, &hostfacts::environment);
@@ -302,12 +357,7 @@ impl Boot {
             user: self.config.user.clone(),
             uid: self.config.uid,
             rootful: self.config.rootful,
-            carriers: vsock
-                .into_iter()
-                .chain([Carrier::VirtioSerial {
-                    port: VIRTIO_SERIAL_PORT.to_owned(),
-                }])
-                .collect(),
+            carriers,
             host_build: self.build.clone(),
             facts: gathered.facts,
             shares,

@@ -27,6 +27,7 @@ mod diagnosis;
 mod enclosure;
 pub mod events;
 mod evidence;
+mod first_boot;
 pub mod lifecycle;
 mod neighbours;
 mod network;

@@ -10,7 +10,7 @@ use machine_host::program;
 use super::events::{Code, Failure};
 use super::evidence;
 use super::record::NetworkRecord;
-use crate::machine::{Egress, MachineConfig};
+use crate::machine::{MachineConfig, NetworkOffer};
 use crate::network::egress::choice;
 use crate::network::egress::program::Place;
 use crate::network::egress::{EgressPlan, HostNetwork, Joint, Wish};
@@ -65,7 +65,7 @@ impl Outgoing {
     /// Chooses by what the host has now; what the user should know is added to the warnings.
     pub(super) fn choose(
         config: &MachineConfig,
-        supported: &[Egress],
+        offer: &NetworkOffer,
         directories: &[PathBuf],
         warnings: &mut Vec<String>,
     ) -> Result<Self, Failure> {
@@ -76,7 +76,7 @@ impl Outgoing {
         let host = HostNetwork::present();
         let find = |name: &str| program::find(name, directories);
         let (plan, said) =
-            choice::choose(wish, supported, &host, directories, &find).map_err(|error| {
+            choice::choose(wish, offer, &host, directories, &find).map_err(|error| {
                 let failure = Failure::new(error.to_string()).coded(Code::Provider);
                 error
                     .hints(config.name.as_str())

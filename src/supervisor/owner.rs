@@ -27,6 +27,7 @@ use super::console::ConsoleWatch;
 use super::control::{BUILD, Reply};
 use super::enclosure;
 use super::events::{Event, Failure};
+use super::first_boot::FirstBootServer;
 use super::lifecycle::{Action, Input, Lifecycle, Rung};
 use super::network::{self, Carried};
 use super::quiet::QuietWatch;
@@ -34,7 +35,7 @@ use super::record::VmRecord;
 use super::room;
 use super::run::{Inboxes, OwnerPlan};
 use super::server::Server;
-use crate::link::{self, LinkConfig, LinkHandle, LinkReport, VsockEnd};
+use crate::link::{self, Carrier, LinkConfig, LinkHandle, LinkReport};
 use crate::machine::ProviderKind;
 use crate::machine::config::MachineConfig;
 use crate::machine::deadlines::{self, Deadline};
@@ -95,6 +96,8 @@ pub(super) struct Owner {
     audience: Audience,
     vm: Option<Box<dyn Vm>>,
     link: Option<LinkHandle>,
+    /// Answers Ignition until the guest is up.
+    first_boot: Option<FirstBootServer>,
     link_reports: mpsc::UnboundedSender<LinkReport>,
     network: Option<Keeper>,
     network_reports: mpsc::UnboundedSender<EgressReport>,
@@ -144,6 +147,7 @@ impl Owner {
             audience,
             vm: None,
             link: None,
+            first_boot: None,
             link_reports: inboxes.link.0.clone(),
             network: None,
             network_reports: inboxes.network.0.clone(),
@@ -266,6 +270,8 @@ impl Owner {
             BootReport::Launched {
                 vm,
                 vsock,
+                serial,
+                first_boot,
                 network,
                 emulated,
                 adopted,
@@ -275,7 +281,9 @@ impl Owner {
                     self.life.keep_running();
                 }
                 self.network = network.map(|carried| self.keep_network(carried));
-                Some(self.launched(vm, vsock, emulated, adopted).await)
+                self.first_boot = first_boot;
+                let carriers = link::in_order(vsock, serial, self.config.vsock == Vsock::UserFirst);
+                Some(self.launched(vm, carriers, emulated, adopted).await)
             }
         }
     }
@@ -283,7 +291,7 @@ impl Owner {
     async fn launched(
         &mut self,
         vm: Box<dyn Vm>,
-        vsock: Option<VsockEnd>,
+        carriers: Vec<Carrier>,
         emulated: bool,
         adopted: bool,
     ) -> Input {
@@ -292,11 +300,7 @@ impl Owner {
         self.quiet.adjust(emulated);
         self.audience.publish_vm(pid);
         let config = LinkConfig {
-            carriers: link::in_order(
-                vsock,
-                self.files.link_socket(),
-                self.config.vsock == Vsock::UserFirst,
-            ),
+            carriers,
             secret: self.secret.clone(),
             build: BUILD.to_owned(),
             ports: self.ports.clone(),
@@ -501,6 +505,8 @@ impl Owner {
         match report {
             LinkReport::Up { agent, carrier } => {
                 self.last_refusal = None;
+                // Ignition has run: what it was told is for nobody else in the guest.
+                self.first_boot = None;
                 self.set_clock();
                 if let Some(link) = &self.link {
                     for target in self.lost_shares.clone() {

@@ -78,7 +78,7 @@ pub(super) fn for_provider(shares: &[RunShare]) -> Vec<SharePlan> {
 pub(super) fn for_guest(shares: &[RunShare], way: Option<&ShareWay>) -> Vec<Share> {
     let kind = match way {
         Some(ShareWay::NineP) => ShareKind::NineP,
-        Some(ShareWay::Virtiofs(_)) | None => ShareKind::Virtiofs,
+        Some(ShareWay::Virtiofs(_) | ShareWay::BuiltIn) | None => ShareKind::Virtiofs,
     };
     shares
         .iter()

@@ -38,7 +38,7 @@ impl Waiting {
     pub(super) fn open(way: &VsockWay) -> io::Result<Self> {
         match way {
             VsockWay::Kernel => Ok(Self::Port(Listener::bind(None)?)),
-            VsockWay::Program(_) => Ok(Self::Socket),
+            VsockWay::Program(_) | VsockWay::BuiltIn => Ok(Self::Socket),
         }
     }
 

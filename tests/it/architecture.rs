@@ -106,7 +106,7 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// The hypervisors, each a module of `provider` that knows none of the others.
-const PROVIDERS: &[&str] = &["qemu", "vfkit", "krunkit", "hyperv", "wsl"];
+const PROVIDERS: &[&str] = &["qemu", "apple", "hyperv", "wsl"];
 
 /// What each crate of the workspace may use of the others.
 const CRATES: &[(&str, &str, &[&str])] = &[
@@ -135,6 +135,11 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     (
         "machine-agent",
         "provisioning/agent/Cargo.toml",
+        &["machine-protocol"],
+    ),
+    (
+        "machine-fake-vfkit",
+        "tests/fakes/vfkit/Cargo.toml",
         &["machine-protocol"],
     ),
 ];

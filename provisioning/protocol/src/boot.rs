@@ -20,8 +20,9 @@ pub const SEED_CERTIFICATES: &str = "host-ca.pem";
 pub const VIRTIO_SERIAL_PORT: &str = "machine.link.0";
 /// The context id under which a guest finds its host on vsock.
 pub const VSOCK_HOST: u32 = 2;
-/// The port on the host that carries the link over vsock, where the host's ports are the machine's alone.
-pub const VSOCK_PORT: u32 = 1024;
+/// The port on the host that carries the link over vsock, where the host's ports are the machine's alone. Not 1024, which
+/// Ignition asks on the platforms on which it has its configuration by vsock.
+pub const VSOCK_PORT: u32 = 1025;
 /// Serial number of the disk that holds what the engines keep; the guest finds the disk by it.
 pub const DATA_DISK_SERIAL: &str = "machine-data";
 /// Label of the file system on it; at most 16 bytes (`mkfs.ext4`).

@@ -23,6 +23,19 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Connects to a program as soon as it listens at `path`, which it has to do within `limit`.
 pub async fn connect_when_listening(path: &Path, limit: Duration) -> io::Result<Connection> {
+    when_listening(path, limit, connect).await
+}
+
+/// Waits until a program takes datagrams at `path`, which it has to do within `limit`. Nothing is sent to it.
+pub async fn wait_for_datagrams(path: &Path, limit: Duration) -> io::Result<()> {
+    when_listening(path, limit, platform::try_datagrams).await
+}
+
+async fn when_listening<T>(
+    path: &Path,
+    limit: Duration,
+    connect: fn(&Path) -> io::Result<T>,
+) -> io::Result<T> {
     let opened = async {
         let mut watch = DirectoryWatch::new()?;
         if let Some(directory) = path.parent() {

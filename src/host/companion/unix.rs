@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -24,6 +24,11 @@ impl From<Connection> for OwnedFd {
 /// Connects to whoever listens at `path`. A listener's backlog answers even before its owner does.
 pub fn connect(path: &Path) -> io::Result<Connection> {
     Ok(Connection(UnixStream::connect(path)?.into()))
+}
+
+/// Fails where nobody takes datagrams.
+pub(super) fn try_datagrams(path: &Path) -> io::Result<()> {
+    UnixDatagram::unbound()?.connect(path)
 }
 
 /// Lets the program that the command starts have the connections, numbered from [`FIRST_INHERITED`]. They are closed

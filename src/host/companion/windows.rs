@@ -17,6 +17,11 @@ pub fn connect(_path: &Path) -> io::Result<Connection> {
 }
 
 /// Not supported yet.
+pub(super) fn try_datagrams(_path: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Not supported yet.
 pub fn hand_over(_command: &mut Command, connections: Vec<Connection>) -> io::Result<()> {
     match connections.into_iter().next() {
         None => Ok(()),

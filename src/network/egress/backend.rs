@@ -7,7 +7,7 @@ use std::path::Path;
 
 use machine_host::companion::FIRST_INHERITED;
 
-use crate::machine::{Egress, GuestNetwork};
+use crate::machine::{Egress, GuestNetwork, NetworkSocket};
 
 /// A way out for a guest. Plain facts and arguments: nothing is done here.
 pub trait Backend: fmt::Debug + Sync {
@@ -46,8 +46,21 @@ pub struct Program {
     pub install: &'static str,
     /// How it and the VM come together.
     pub joint: Joint,
-    /// Its arguments, where `socket` is that of the VM's network.
-    pub arguments: fn(&GuestNetwork, host_loopback: bool, socket: &Path) -> Vec<OsString>,
+    /// Its arguments.
+    pub arguments: fn(&Terms<'_>) -> Vec<OsString>,
+}
+
+/// What a program is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The guest's addresses.
+    pub network: &'a GuestNetwork,
+    /// Whether the guest reaches the host's loopback.
+    pub host_loopback: bool,
+    /// The socket of the VM's network.
+    pub socket: &'a Path,
+    /// Its kind.
+    pub kind: NetworkSocket,
 }
 
 impl fmt::Debug for Program {
@@ -112,7 +125,8 @@ impl Backend for Passt {
 /// Options that passt has had since 2022. It tells the guest of the host's name servers itself, of one on the host's
 /// loopback as the gateway; told of others, it would ask those. No port of the host leads to the guest by it: that is
 /// the link's work.
-fn passt_arguments(network: &GuestNetwork, host_loopback: bool, _socket: &Path) -> Vec<OsString> {
+fn passt_arguments(terms: &Terms<'_>) -> Vec<OsString> {
+    let network = terms.network;
     let mut words = vec![
         "--foreground".to_owned(),
         "--fd".to_owned(),
@@ -130,7 +144,7 @@ fn passt_arguments(network: &GuestNetwork, host_loopback: bool, _socket: &Path) 
             .into_iter()
             .flat_map(|(option, value)| [option.to_owned(), value]),
     );
-    if !host_loopback {
+    if !terms.host_loopback {
         words.push("--no-map-gw".to_owned());
     }
     words.into_iter().map(OsString::from).collect()
@@ -144,7 +158,7 @@ impl Backend for Gvproxy {
     fn program(&self) -> Option<Program> {
         Some(Program {
             name: "gvproxy",
-            install: "install the package `gvproxy` or `gvisor-tap-vsock`",
+            install: "install the package `gvproxy` or `gvisor-tap-vsock` (on macOS `brew install podman` brings it)",
             joint: Joint::Program,
             arguments: gvproxy_arguments,
         })
@@ -165,15 +179,15 @@ impl Backend for Gvproxy {
 }
 
 /// No SSH port, for the link has one, and no control socket.
-fn gvproxy_arguments(
-    _network: &GuestNetwork,
-    _host_loopback: bool,
-    socket: &Path,
-) -> Vec<OsString> {
-    let mut listen = OsString::from("unix://");
-    listen.push(socket);
+fn gvproxy_arguments(terms: &Terms<'_>) -> Vec<OsString> {
+    let (option, scheme) = match terms.kind {
+        NetworkSocket::Stream => ("-listen-qemu", "unix://"),
+        NetworkSocket::Datagram => ("-listen-vfkit", "unixgram://"),
+    };
+    let mut listen = OsString::from(scheme);
+    listen.push(terms.socket);
     vec![
-        "-listen-qemu".into(),
+        option.into(),
         listen,
         "-mtu".into(),
         "1500".into(),
@@ -187,11 +201,16 @@ mod tests {
     use super::super::addresses::customary;
     use super::*;
 
-    fn words(egress: Egress, host_loopback: bool) -> String {
+    fn words(egress: Egress, host_loopback: bool, kind: NetworkSocket) -> String {
         let backend = backend(egress);
         let program = backend.program().unwrap();
         let network = backend.network(customary());
-        let words = (program.arguments)(&network, host_loopback, Path::new("/m/network.sock"));
+        let words = (program.arguments)(&Terms {
+            network: &network,
+            host_loopback,
+            socket: Path::new("/m/network.sock"),
+            kind,
+        });
         words.join(" ".as_ref()).into_string().unwrap()
     }
 
@@ -201,15 +220,20 @@ mod tests {
             "--foreground --fd {FIRST_INHERITED} --address 10.0.2.15 --netmask 24 --gateway 10.0.2.2 \
              --tcp-ports none --udp-ports none"
         );
-        assert_eq!(words(Egress::Passt, true), common);
-        assert_eq!(words(Egress::Passt, false), format!("{common} --no-map-gw"));
+        let words = |loopback| words(Egress::Passt, loopback, NetworkSocket::Stream);
+        assert_eq!(words(true), common);
+        assert_eq!(words(false), format!("{common} --no-map-gw"));
     }
 
     #[test]
     fn gvproxy_has_addresses_of_its_own() {
         assert_eq!(
-            words(Egress::Gvproxy, true),
+            words(Egress::Gvproxy, true, NetworkSocket::Stream),
             "-listen-qemu unix:///m/network.sock -mtu 1500 -ssh-port -1"
+        );
+        assert_eq!(
+            words(Egress::Gvproxy, true, NetworkSocket::Datagram),
+            "-listen-vfkit unixgram:///m/network.sock -mtu 1500 -ssh-port -1"
         );
         let network = backend(Egress::Gvproxy).network(customary());
         assert_eq!(network.host.to_string(), "192.168.127.254");

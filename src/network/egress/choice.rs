@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::addresses;
 use super::backend::backend;
 use super::host::HostNetwork;
-use crate::machine::{Egress, GuestNetwork, Network};
+use crate::machine::{Egress, GuestNetwork, Network, NetworkOffer, NetworkSocket};
 
 /// What a machine is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub struct EgressPlan {
     pub network: GuestNetwork,
     /// Whether the guest reaches the host's loopback.
     pub host_loopback: bool,
+    /// What the program carries packets over.
+    #[serde(default)]
+    pub socket: NetworkSocket,
 }
 
 /// A plan, and what the user should know of it.
@@ -100,22 +103,24 @@ impl EgressError {
 /// Chooses. `searched` are the directories in which `find` looks before `PATH`.
 pub fn choose(
     wish: Wish,
-    supported: &[Egress],
+    offer: &NetworkOffer,
     host: &HostNetwork,
     searched: &[PathBuf],
     find: &dyn Fn(&str) -> Option<PathBuf>,
 ) -> Result<Choice, EgressError> {
     let mut warnings = Vec::new();
     let asked = match wish.network {
-        Network::Auto => automatic(wish, supported, find)?,
+        Network::Auto => automatic(wish, offer.egress, find)?,
         Network::BuiltIn => Egress::BuiltIn,
         Network::Passt => Egress::Passt,
         Network::Gvproxy => Egress::Gvproxy,
     };
-    if !supported.contains(&asked) {
+    if !offer.egress.contains(&asked) {
         return Err(EgressError::Unsupported(wish.network));
     }
-    let may_stay_open = wish.host_loopback || backend(asked).can_close_loopback();
+    let is_closed = |egress| egress == Egress::BuiltIn && offer.own_addresses;
+    let may_stay_open =
+        wish.host_loopback || is_closed(asked) || backend(asked).can_close_loopback();
     if !may_stay_open {
         return Err(EgressError::OpenLoopback(wish.network));
     }
@@ -134,6 +139,13 @@ pub fn choose(
     if !wish.host_loopback && host.has_own_name_server {
         warnings.push(
             "the guest finds no names: the host's name server is on its loopback, which is closed to the guest"
+                .to_owned(),
+        );
+    }
+    if wish.host_loopback && is_closed(egress) {
+        warnings.push(
+            "the guest does not reach what listens on the host's loopback, to which the hypervisor's own network has no \
+             way; it does with the network `gvproxy`"
                 .to_owned(),
         );
     }
@@ -160,20 +172,28 @@ pub fn choose(
         egress,
         program,
         network,
-        host_loopback: wish.host_loopback,
+        host_loopback: wish.host_loopback && !is_closed(egress),
+        socket: offer.socket,
     };
     Ok((plan, warnings))
 }
 
-/// The hypervisor's own: it needs no program, follows the host's networks and name servers, and where the two were
-/// measured it was not the slower one (docs/architecture.md). passt where only that does what is wanted.
+/// The provider's best that is there. With QEMU that is the hypervisor's own: it needs no program, follows the host's
+/// networks and name servers, and where the two were measured it was not the slower one (docs/architecture.md). passt where
+/// only that does what is wanted.
 fn automatic(
     wish: Wish,
     supported: &[Egress],
     find: &dyn Fn(&str) -> Option<PathBuf>,
 ) -> Result<Egress, EgressError> {
     if wish.host_loopback {
-        return Ok(Egress::BuiltIn);
+        let is_there = |egress: &&Egress| {
+            let program = backend(**egress).program();
+            program.is_none_or(|program| find(program.name).is_some())
+        };
+        // Where nothing is there, what is missing is named.
+        let best = supported.iter().find(is_there).or(supported.first());
+        return Ok(best.copied().unwrap_or(Egress::BuiltIn));
     }
     let passt = backend(Egress::Passt).program();
     let is_there = passt.is_some_and(|program| find(program.name).is_some());
@@ -199,7 +219,11 @@ mod tests {
 
     use super::*;
 
-    const ALL: &[Egress] = &[Egress::BuiltIn, Egress::Passt, Egress::Gvproxy];
+    const ALL: &NetworkOffer = &NetworkOffer {
+        egress: &[Egress::BuiltIn, Egress::Passt, Egress::Gvproxy],
+        socket: NetworkSocket::Stream,
+        own_addresses: false,
+    };
 
     fn host() -> HostNetwork {
         HostNetwork {
@@ -263,12 +287,53 @@ mod tests {
         assert!(hints.contains("the package `gvproxy`"), "{hints}");
         let error = choose(
             wish(Network::Passt),
-            &[Egress::BuiltIn],
+            &NetworkOffer {
+                egress: &[Egress::BuiltIn],
+                ..*ALL
+            },
             &host(),
             &[],
             &installed,
         );
         assert_eq!(error, Err(EgressError::Unsupported(Network::Passt)));
+    }
+
+    #[test]
+    fn by_itself_the_best_of_another_provider_that_is_there() {
+        let offer = NetworkOffer {
+            egress: &[Egress::Gvproxy, Egress::BuiltIn],
+            socket: NetworkSocket::Datagram,
+            own_addresses: true,
+        };
+        let auto = wish(Network::Auto);
+        let (plan, warnings) = choose(auto, &offer, &host(), &[], &installed).unwrap();
+        assert_eq!(
+            (plan.egress, plan.socket),
+            (Egress::Gvproxy, NetworkSocket::Datagram)
+        );
+        assert!(plan.host_loopback && warnings.is_empty());
+        let (plan, warnings) = choose(auto, &offer, &host(), &[], &nothing).unwrap();
+        assert_eq!(plan.egress, Egress::BuiltIn);
+        assert!(!plan.host_loopback && warnings.len() == 1, "{warnings:?}");
+        // What is closed anyway may be asked to be.
+        let closed = Wish {
+            network: Network::BuiltIn,
+            host_loopback: false,
+        };
+        let (plan, _) = choose(closed, &offer, &host(), &[], &nothing).unwrap();
+        assert!(!plan.host_loopback);
+        let alone = NetworkOffer {
+            egress: &[Egress::Gvproxy],
+            ..offer
+        };
+        let missing = choose(auto, &alone, &host(), &[], &nothing).unwrap_err();
+        assert!(matches!(
+            missing,
+            EgressError::Missing {
+                program: "gvproxy",
+                ..
+            }
+        ));
     }
 
     #[test]

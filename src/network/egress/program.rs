@@ -6,7 +6,7 @@ use std::process::Command;
 
 use machine_host::companion::{self, Companion};
 
-use super::backend::{Joint, Program, backend};
+use super::backend::{Joint, Program, Terms, backend};
 use super::choice::EgressPlan;
 
 /// Where the program of a machine lives.
@@ -33,7 +33,12 @@ impl EgressPlan {
     }
 
     fn start_program(&self, program: Program, path: &Path, place: &Place) -> io::Result<Companion> {
-        let arguments = (program.arguments)(&self.network, self.host_loopback, &place.socket);
+        let arguments = (program.arguments)(&Terms {
+            network: &self.network,
+            host_loopback: self.host_loopback,
+            socket: &place.socket,
+            kind: self.socket,
+        });
         let mut command = Command::new(path);
         command.args(arguments);
         match program.joint {

@@ -104,7 +104,7 @@ pub(super) async fn examine(premises: &Premises) -> (Vec<Finding>, Surroundings)
         let Ok(provider) = registry::provider(kind) else {
             continue;
         };
-        carried.extend(provider.capabilities().egress);
+        carried.extend(provider.capabilities().network.egress);
         let request = ResolveRequest {
             cache: layout::accelerators(&premises.directories),
             program_directories: read.network.directories.clone(),
@@ -209,6 +209,7 @@ pub(super) fn judge_survey(survey: &Result<Survey, Told>) -> Vec<Finding> {
     findings.push(judge_accelerator(survey.accelerator, &survey.remarks));
     let way = match &survey.shares {
         ShareWay::Virtiofs(program) => format!("Folders are shared by {}", shown(program)),
+        ShareWay::BuiltIn => "Folders are shared by virtiofs".to_owned(),
         ShareWay::NineP => "Folders are shared by 9p".to_owned(),
     };
     findings.push(match &survey.share_remark {

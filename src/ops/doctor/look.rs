@@ -281,8 +281,8 @@ fn way_out(config: &MachineConfig, network: &NetworkFacts) -> Option<Told> {
     };
     let directories = &network.directories;
     let find = |name: &str| program::find(name, directories);
-    let supported = provider.capabilities().egress;
-    let error = choose(wish, supported, &network.host, directories, &find).err()?;
+    let offer = &provider.capabilities().network;
+    let error = choose(wish, offer, &network.host, directories, &find).err()?;
     Some(Told::of(&error, error.hints(config.name.as_str())))
 }
 

@@ -1,15 +1,15 @@
 //! Starts QEMU, or takes over one that runs.
 
-use std::io;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use fs_err as fs;
 use machine_host::companion;
 use machine_host::facts::Architecture;
-use machine_host::process::{ProcessIdentity, spawn_detached};
+use machine_host::process::ProcessIdentity;
 
 use crate::machine::deadlines;
+use crate::provider::process::{NewProcess, open_log};
 use crate::provider::qemu::argv::{self, Surroundings, VsockArguments};
 use crate::provider::qemu::helper::{Helper, Released};
 use crate::provider::qemu::locate;
@@ -21,9 +21,6 @@ use crate::provider::{
     HelperProcess, HelperRole, LaunchPlan, NetworkJoint, ProviderError, Resolved, VmEvent,
     VmEvents, VmPaths, VsockDevice, VsockWay,
 };
-
-/// A log that has become longer is begun anew by the next launch.
-const LOG_LIMIT: u64 = 1024 * 1024;
 
 /// Starts QEMU by the plan.
 pub(super) async fn launch(
@@ -38,10 +35,7 @@ pub(super) async fn launch(
     let network_fd = prepare_network(plan, &mut inherited).await?;
     let (vsock, helper) = prepare_vsock(plan, resolved, &events, &mut inherited).await;
     let shared = shares::prepare(plan, resolved, &events, &mut inherited).await;
-    let (log, log_start) = open_log(&paths.vm_log).map_err(|source| ProviderError::Log {
-        path: paths.vm_log.clone(),
-        source,
-    })?;
+    let (log, log_start) = open_log(&paths.vm_log)?;
     let surroundings = Surroundings {
         architecture,
         accelerator: resolved.accelerator,
@@ -115,6 +109,7 @@ async fn prepare_vsock(
             let what = match way {
                 VsockWay::Kernel => "the kernel's vsock device".to_owned(),
                 VsockWay::Program(program) => format!("`{}`", program.display()),
+                VsockWay::BuiltIn => "a vsock device of QEMU's own".to_owned(),
             };
             let warning = format!(
                 "{what} cannot be used, so the machine goes without vsock, over virtio-serial: {error}"
@@ -200,19 +195,6 @@ fn listen(path: &Path) -> Result<platform::Inherited, ProviderError> {
     })
 }
 
-/// The log, and where this run's part of it begins.
-fn open_log(path: &Path) -> io::Result<(fs::File, u64)> {
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?;
-    if file.metadata()?.len() > LOG_LIMIT {
-        file.set_len(0)?;
-    }
-    let length = file.metadata()?.len();
-    Ok((file, length))
-}
-
 async fn open_monitor(path: &Path) -> Result<(Qmp, Connection<platform::Stream>), ProviderError> {
     let opened = async { qmp::open(platform::connect(path).await?).await };
     let limit = deadlines::VM_SPAWN.limit;
@@ -232,51 +214,11 @@ fn spawn(
     inherited: Vec<platform::Inherited>,
     log: fs::File,
 ) -> Result<NewProcess, ProviderError> {
-    let failed = |source| ProviderError::Spawn {
+    let mut command = Command::new(program);
+    command.args(argv::arguments(plan, surroundings));
+    platform::inherit(&mut command, inherited).map_err(|source| ProviderError::Spawn {
         program: program.to_owned(),
         source,
-    };
-    let log = log.into_parts().0;
-    let mut command = Command::new(program);
-    command
-        .args(argv::arguments(plan, surroundings))
-        .stdout(log.try_clone().map_err(failed)?)
-        .stderr(log);
-    platform::inherit(&mut command, inherited).map_err(failed)?;
-    let child = spawn_detached(&mut command).map_err(failed)?;
-    // With the command our copies of what is inherited go, so that the end of QEMU is the end of its sockets.
-    drop(command);
-    let identity = ProcessIdentity::of(child.id()).map_err(failed)?;
-    Ok(NewProcess {
-        identity,
-        child: Some(child),
-    })
-}
-
-/// A process that ends with this value, unless it is released.
-#[derive(Debug)]
-struct NewProcess {
-    identity: Option<ProcessIdentity>,
-    child: Option<Child>,
-}
-
-impl NewProcess {
-    /// How it ended. Called when it has.
-    fn wait(&mut self) -> Option<std::process::ExitStatus> {
-        self.child.take().and_then(|mut child| child.wait().ok())
-    }
-
-    fn release(mut self) -> Option<Child> {
-        self.child.take()
-    }
-}
-
-impl Drop for NewProcess {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child
-            && let Err(error) = child.kill().and_then(|()| child.wait())
-        {
-            tracing::warn!(%error, "A virtual machine that failed to start could not be ended");
-        }
-    }
+    })?;
+    NewProcess::start(command, log)
 }

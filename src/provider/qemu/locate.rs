@@ -125,6 +125,8 @@ pub(super) fn check_version(program: &Path, version: &str) -> Result<(), Provide
         Some(found) if found >= MINIMUM => Ok(()),
         _ => Err(ProviderError::TooOld {
             program: program.to_owned(),
+            name: "QEMU",
+            install: "Install a newer QEMU, or put one first in `PATH`".to_owned(),
             found: version.to_owned(),
             minimum: MINIMUM.to_string(),
         }),

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;
 use machine_host::{facts, program};
 
-use crate::machine::{DiskFormat, Egress, ProviderKind};
+use crate::machine::{DiskFormat, Egress, NetworkOffer, NetworkSocket, ProviderKind};
 use crate::provider::{
     Accelerator, Capabilities, CarrierKind, FirstBootChannel, HelperProcess, LaunchPlan, Provider,
     ProviderError, ResolveRequest, Resolved, ShareWay, StockImages, Survey, Vm, VmEvents, VmPaths,
@@ -40,7 +40,12 @@ static CAPABILITIES: Capabilities = Capabilities {
     },
     can_layer_disks: true,
     first_boot: FirstBootChannel::FirmwareConfiguration,
-    egress: &[Egress::BuiltIn, Egress::Passt, Egress::Gvproxy],
+    network: NetworkOffer {
+        egress: &[Egress::BuiltIn, Egress::Passt, Egress::Gvproxy],
+        socket: NetworkSocket::Stream,
+        own_addresses: false,
+    },
+    names_disks: true,
     needs_seed: true,
     has_first_boot_journal: true,
     has_console_log: true,
@@ -142,7 +147,7 @@ impl Provider for QemuProvider {
         // What the user lacks makes a difference to virtiofs alone.
         let share_remark = match shares {
             ShareWay::Virtiofs(_) => virtiofs::lack(),
-            ShareWay::NineP => worse,
+            ShareWay::NineP | ShareWay::BuiltIn => worse,
         };
         Ok(Survey {
             program: found.program,

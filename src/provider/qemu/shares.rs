@@ -42,7 +42,7 @@ pub(super) async fn prepare(
             arguments: plan.shares.iter().map(by_qemu).collect(),
             helpers: Vec::new(),
         },
-        None => Shares::default(),
+        Some(ShareWay::BuiltIn) | None => Shares::default(),
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) async fn prepare(way: &VsockWay, paths: &VmPaths) -> io::Result<Prepa
                 descriptor: platform::inherit_device(device),
             })
         }
+        VsockWay::BuiltIn => Err(io::ErrorKind::Unsupported.into()),
         VsockWay::Program(program) => {
             let mut helper = start(program, paths)?;
             let opened = tokio::select! {

@@ -81,7 +81,7 @@ fn rules_can_fail() {
         (
             module_edges,
             "src/provider/qemu/vm.rs",
-            "use super::super::vfkit;",
+            "use super::super::hyperv;",
             1,
         ),
         (module_edges, "src/novel/mod.rs", "", 1),

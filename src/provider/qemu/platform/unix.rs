@@ -6,9 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 
 use command_fds::{CommandFdExt, FdMapping};
 use fs_err as fs;
@@ -78,11 +77,6 @@ pub(in crate::provider::qemu) fn inherit(
 /// Connects; the socket's backlog answers even before its owner does.
 pub(in crate::provider::qemu) async fn connect(path: &Path) -> io::Result<Stream> {
     UnixStream::connect(path).await
-}
-
-/// The signal that ended a process.
-pub(in crate::provider::qemu) fn signal(status: ExitStatus) -> Option<i32> {
-    status.signal()
 }
 
 /// The pieces of a text between its commas.

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 
 use machine_host::companion::Connection;
 use machine_host::vsock::Device;
@@ -76,11 +76,6 @@ pub(in crate::provider::qemu) fn inherit(
 #[expect(clippy::unused_async, reason = "the other systems wait here")]
 pub(in crate::provider::qemu) async fn connect(_path: &Path) -> io::Result<Stream> {
     Err(unsupported())
-}
-
-/// There are no signals.
-pub(in crate::provider::qemu) fn signal(_status: ExitStatus) -> Option<i32> {
-    None
 }
 
 /// Why an accelerator need not even be tried.

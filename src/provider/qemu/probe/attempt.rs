@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
 use crate::provider::Accelerator;
+use crate::provider::process::{signal, tidy};
+use crate::provider::qemu::argv;
 use crate::provider::qemu::probe::firmware;
-use crate::provider::qemu::{argv, exit, platform};
 
 /// What is kept of QEMU's words.
 const OUTPUT_LIMIT: u64 = 64 * 1024;
@@ -105,7 +106,7 @@ fn judge(status: ExitStatus, output: &[u8], success: i32) -> Verdict {
     if status.code() == Some(success) {
         return Verdict::Usable;
     }
-    let lines = exit::tidy(output);
+    let lines = tidy(output);
     // An assertion's text says less to a user than the error before it.
     let said = lines
         .iter()
@@ -113,7 +114,7 @@ fn judge(status: ExitStatus, output: &[u8], success: i32) -> Verdict {
         .or(lines.last())
         .map(|line| format!(", saying `{line}`"))
         .unwrap_or_default();
-    let how = match (status.code(), platform::signal(status)) {
+    let how = match (status.code(), signal(status)) {
         (Some(0), _) => "its processor failed".to_owned(),
         (Some(code), _) => format!("QEMU gave up with exit code {code}"),
         (None, Some(signal)) => format!("QEMU was ended by signal {signal}"),

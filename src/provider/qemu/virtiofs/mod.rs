@@ -20,7 +20,7 @@ use machine_host::subordinate::{OwnIds, own_ids};
 pub(super) use self::find::choose;
 use self::way::{Way, ways};
 use crate::machine::deadlines;
-use crate::provider::qemu::exit;
+use crate::provider::process::last_lines;
 use crate::provider::qemu::helper::Helper;
 use crate::provider::qemu::platform::{self, Inherited};
 use crate::provider::{GuestIds, SharePlan};
@@ -93,12 +93,10 @@ pub(super) async fn share_as(
 async fn start(program: &Path, share: &SharePlan, way: &Way) -> io::Result<(Helper, Inherited)> {
     let log_start = fs_err::metadata(&share.log).map_or(0, |log| log.len());
     let started = try_to_start(program, share, way).await;
-    started.map_err(
-        |error| match exit::last_lines(&share.log, log_start).pop() {
-            Some(words) => io::Error::new(error.kind(), words),
-            None => error,
-        },
-    )
+    started.map_err(|error| match last_lines(&share.log, log_start).pop() {
+        Some(words) => io::Error::new(error.kind(), words),
+        None => error,
+    })
 }
 
 async fn try_to_start(

@@ -1,0 +1,96 @@
+//! vfkit and krunkit, for machines on macOS: two programs with one way to be told what to do.
+//!
+//! Pure: [`flavour`] (what tells the two apart), [`argv`] (plan to arguments), [`rest`]'s questions and answers, [`locate`]'s
+//! parsers. Doing: [`launch`], [`vm`], [`rest::client`].
+
+mod argv;
+mod flavour;
+mod launch;
+mod locate;
+mod rest;
+mod speakable;
+mod vm;
+
+use async_trait::async_trait;
+use machine_host::process::ProcessIdentity;
+
+use self::flavour::Flavour;
+use crate::machine::ProviderKind;
+use crate::provider::{
+    Accelerator, Capabilities, HelperProcess, LaunchPlan, Provider, ProviderError, ResolveRequest,
+    Resolved, ShareWay, Survey, Vm, VmEvents, VmPaths, VsockWay,
+};
+
+/// The provider that runs machines by one of the two programs.
+#[derive(Clone, Copy, Debug)]
+pub struct AppleProvider(&'static Flavour);
+
+impl AppleProvider {
+    /// Apple's Virtualization framework, by vfkit.
+    pub fn vfkit() -> Self {
+        Self(&flavour::VFKIT)
+    }
+
+    /// libkrun, by krunkit.
+    pub fn krunkit() -> Self {
+        Self(&flavour::KRUNKIT)
+    }
+}
+
+#[async_trait]
+impl Provider for AppleProvider {
+    fn kind(&self) -> ProviderKind {
+        self.0.kind
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &self.0.capabilities
+    }
+
+    async fn resolve(&self, request: &ResolveRequest) -> Result<Resolved, ProviderError> {
+        let (program, version) = locate::find(self.0, &request.program_directories).await?;
+        Ok(Resolved {
+            program,
+            version,
+            accelerator: Accelerator::Hvf,
+            firmware: None,
+            // There is no other way to the agent, so nobody is asked whether there is to be one.
+            vsock: Some(VsockWay::BuiltIn),
+            shares: request.shares.then_some(ShareWay::BuiltIn),
+            warnings: Vec::new(),
+        })
+    }
+
+    async fn survey(&self, request: &ResolveRequest) -> Result<Survey, ProviderError> {
+        let (program, version) = locate::find(self.0, &request.program_directories).await?;
+        Ok(Survey {
+            program,
+            version,
+            accelerator: Accelerator::Hvf,
+            remarks: Vec::new(),
+            shares: ShareWay::BuiltIn,
+            share_remark: None,
+        })
+    }
+
+    async fn launch(
+        &self,
+        plan: &LaunchPlan,
+        resolved: &Resolved,
+        events: VmEvents,
+    ) -> Result<Box<dyn Vm>, ProviderError> {
+        let vm = launch::launch(self.0, plan, resolved, events).await?;
+        Ok(Box::new(vm))
+    }
+
+    async fn attach(
+        &self,
+        paths: &VmPaths,
+        identity: &ProcessIdentity,
+        _helpers: &[HelperProcess],
+        events: VmEvents,
+    ) -> Result<Box<dyn Vm>, ProviderError> {
+        let vm = launch::attach(self.0, paths, identity, events).await?;
+        Ok(Box::new(vm))
+    }
+}

@@ -1,0 +1,6 @@
+//! Windows.
+
+use crate::machine::ProviderKind;
+
+/// What this host has, the default first.
+pub(super) const PROVIDERS: &[ProviderKind] = &[ProviderKind::Qemu];
