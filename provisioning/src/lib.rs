@@ -13,11 +13,11 @@
 //! Mounts, proxies, time zone and the publish marker are in neither list yet: they may change between two starts, so
 //! the agent applies them.
 
+mod guest;
 mod ignition;
 pub mod keys;
 pub mod seed;
 pub mod units;
 
-pub use crate::ignition::{
-    GuestSpec, HostKey, IGNITION_LIMIT, ProvisioningError, group_id, ignition, sub_ids,
-};
+pub use crate::guest::{GuestSpec, HostKey, ProvisioningError, group_id, sub_ids};
+pub use crate::ignition::{IGNITION_LIMIT, ignition};
