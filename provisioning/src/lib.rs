@@ -7,6 +7,7 @@
 //!
 //! * **Ignition** ([`ignition()`]) runs once and cannot be changed afterwards. It holds what a machine keeps for life:
 //!   its users and their keys, sub-ids, linger, the engines' sockets, the SSH host key and the [stub unit](units).
+//! * **The tree** ([`wsl`]) says the same where there is no Ignition: it is laid into the files that the guest is made of.
 //! * **The seed** ([`seed`]) is made anew at each start. It carries the agent, always the host's own version, and the
 //!   parameters of this boot.
 //!
@@ -18,6 +19,7 @@ mod ignition;
 pub mod keys;
 pub mod seed;
 pub mod units;
+pub mod wsl;
 
 pub use crate::guest::{GuestSpec, HostKey, ProvisioningError, group_id, sub_ids};
 pub use crate::ignition::{IGNITION_LIMIT, ignition};

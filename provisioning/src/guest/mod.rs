@@ -18,6 +18,9 @@ const IMAGE_USER: &str = "core";
 const SUB_IDS: u32 = 1_000_000;
 const FIRST_SUB_ID: u32 = 100_000;
 
+/// Those who may do everything, where the image has such groups.
+pub(crate) const ADMIN_GROUPS: &[&str] = &["sudo", "adm", "wheel", "systemd-journal"];
+
 /// The groups of people, in the guest.
 const ORDINARY_GROUPS: std::ops::RangeInclusive<u32> = 1000..=60000;
 
@@ -171,7 +174,7 @@ fn users(guest: &mut Description, spec: &GuestSpec) {
     let mut groups: &[&str] = &[];
     if spec.user != IMAGE_USER {
         guest.remove_user(IMAGE_USER);
-        groups = &["sudo", "adm", "wheel", "systemd-journal"];
+        groups = ADMIN_GROUPS;
     }
     guest.user(User {
         name: spec.user.clone(),
