@@ -26,6 +26,7 @@ pub mod plan;
 pub mod qemu;
 pub mod registry;
 pub mod vm;
+pub mod wsl;
 
 use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;
