@@ -6,5 +6,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod chain;
 mod fake;
+mod provider;
 mod support;

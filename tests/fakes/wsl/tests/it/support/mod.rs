@@ -151,7 +151,12 @@ fn rootfs(files: &[(&str, &[u8])]) -> Vec<u8> {
     ];
     let all = usual.iter().filter(|(path, _)| !given(path)).chain(files);
     for (path, bytes) in all {
-        let mode = if *path == "etc/shadow" { 0o600 } else { 0o644 };
+        let mode = match *path {
+            "etc/shadow" => 0o600,
+            // The loader of programs is one itself.
+            path if path.starts_with("lib") => 0o755,
+            _ => 0o644,
+        };
         add(path, tar::EntryType::Regular, mode, bytes, None);
     }
     archive.into_inner().unwrap()
