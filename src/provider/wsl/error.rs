@@ -90,7 +90,8 @@ impl WslError {
             Self::NotInstalled => {
                 "Run `wsl --install --no-distribution` in a terminal of an administrator, then restart Windows"
             }
-            Self::TooOld { .. } => "Run `wsl --update`",
+            // An update is the first advice of its makers as well.
+            Self::TooOld { .. } | Self::Failed { .. } => "Run `wsl --update`",
             Self::Version1Only | Self::VirtualizationOff => {
                 "Run `wsl --install --no-distribution` in a terminal of an administrator, restart Windows, and see that \
                  virtualization is on in the firmware's settings: https://aka.ms/enablevirtualization"
@@ -107,7 +108,6 @@ impl WslError {
                 "WSL may hang, as it does after a sleep of the host: `wsl --shutdown` ends all distributions, and a restart \
                  of Windows helps where that hangs as well"
             }
-            Self::Failed { .. } => "Run `wsl --update`",
             Self::Unknown(_) | Self::Spawn { .. } | Self::Record { .. } => return Vec::new(),
         };
         vec![hint.to_owned()]
