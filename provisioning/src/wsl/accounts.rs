@@ -126,7 +126,7 @@ mod tests {
                      core:x:1001:1001::/home/core:/bin/bash\n"
                 .to_owned(),
             group:
-                "root:x:0:\nwheel:x:10:fedora,core\nadm:x:4:syslog\nfedora:x:1000:\ncore:x:1001:\n"
+                "root:x:0:\nwheel:x:10:fedora,core\nadm:x:4:syslog\nfedora:x:1000:\ncore:x:1001:\nusers1000:x:1000:core\n"
                     .to_owned(),
             shadow: Some("root:*:1::::::\nfedora:!:1::::::\ncore:!::::::".to_owned()),
         };

@@ -154,6 +154,58 @@ fn links_of_the_image_are_followed_to_where_they_lead() {
 }
 
 #[test]
+fn what_comes_later_has_the_path() {
+    let mut image = Image::new();
+    image.add("home", EntryType::Symlink, b"var/home");
+    image.add("home/", EntryType::Directory, b"");
+    let is = read(&image.lay().unwrap());
+    assert!(is.contains_key("home/core/.ssh/authorized_keys"));
+}
+
+/// A map that goes on behind the header, and data that is shorter than the file (GNU tar, "Old GNU Format").
+#[test]
+fn sparse_files_stay_as_they_are() {
+    let mut image = Image::new();
+    let mut header = Header::new_gnu();
+    header.set_path("sparse").unwrap();
+    header.set_entry_type(EntryType::GNUSparse);
+    header.set_size(512);
+    header.set_mode(0o644);
+    let gnu = header.as_gnu_mut().unwrap();
+    gnu.set_is_extended(true);
+    gnu.set_real_size(1 << 20);
+    for number in 0..4 {
+        gnu.sparse[number].set_offset(number as u64 * 4096);
+        gnu.sparse[number].set_length(0);
+    }
+    header.set_cksum();
+    let mut more = tar::GnuExtSparseHeader::new();
+    more.sparse[0].set_offset((1 << 20) - 512);
+    more.sparse[0].set_length(512);
+    let mut data = more.as_bytes().to_vec();
+    data.extend([b's'; 512]);
+    image.0.get_mut().extend(header.as_bytes());
+    image.0.get_mut().extend(data);
+    image.file("after", b"x");
+    let is = read(&image.lay().unwrap());
+    let content = &is["sparse"].2;
+    assert_eq!(content.len(), 1 << 20);
+    assert!(content.ends_with(&[b's'; 512]) && content.starts_with(&[0; 4096]));
+    assert_eq!(is["after"].2, b"x");
+}
+
+#[test]
+fn a_changed_header_is_noticed() {
+    let mut bytes = Image::new().bytes();
+    // The mode of the first member.
+    bytes[104] ^= 1;
+    assert_eq!(
+        laid(&bytes).unwrap_err().to_string(),
+        "The image is no good tar file: a header's sum is wrong"
+    );
+}
+
+#[test]
 fn capabilities_of_programs_stay() {
     let mut image = Image::new();
     let records = [(

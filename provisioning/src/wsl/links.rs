@@ -88,6 +88,11 @@ mod tests {
             Some("elsewhere")
         );
         assert_eq!(leads("loop/a"), None);
+        for number in 0..=MOST_LINKS {
+            links.insert(format!("n{number}"), format!("n{}", number + 1));
+        }
+        assert_eq!(links.resolve("n1", true).as_deref(), Some("n41"));
+        assert_eq!(links.resolve("n0", true), None);
         links.remove("home");
         assert_eq!(
             links.resolve("home/core", false).as_deref(),
