@@ -114,7 +114,7 @@ impl Distro {
         };
         let mut archive = tar::Archive::new(source);
         archive.set_preserve_permissions(true);
-        archive.set_preserve_ownerships(true);
+        archive.set_preserve_ownerships(crate::instance::is_root());
         archive.set_overwrite(true);
         archive.unpack(&self.root)?;
         // A distribution without users cannot be entered.

@@ -4,8 +4,12 @@
 //! keep nothing alive. WSL waits some seconds before that, this one does not, which is the stricter test. For systemd
 //! stands a `systemctl` that can start a unit and starts it anew when it ends: a program in a distribution sees its `PATH`
 //! and nothing of this.
+//!
+//! Root's tests have all users. Those of anybody else have a namespace of users with root alone, so there every program
+//! runs as root and owns every file.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -115,6 +119,7 @@ impl<'a> Instance<'a> {
         let mut command = Command::new("setsid");
         command
             .args(["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"])
+            .args((!is_root()).then_some("--map-root-user"))
             .args(["sh", "-c", HOLDER, "holder"])
             .arg(root)
             .stdin(Stdio::null())
@@ -144,14 +149,15 @@ impl<'a> Instance<'a> {
         let inside = first_child(holder)?;
         let mut command = Command::new("nsenter");
         command
-            .args([
-                "--target",
-                &inside.to_string(),
-                "--mount",
-                "--pid",
-                "chroot",
-            ])
-            .arg(format!("--userspec={}:{}", user.uid, user.gid))
+            .args(["--target", &inside.to_string(), "--mount", "--pid"])
+            .args(
+                (!is_root())
+                    .then_some(["--user", "--preserve-credentials"])
+                    .iter()
+                    .flatten(),
+            )
+            .arg("chroot")
+            .args(is_root().then(|| format!("--userspec={}:{}", user.uid, user.gid)))
             .arg(&self.distro.root)
             .args(["/usr/bin/env", "-i"])
             .arg("PATH=/run/systemd:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -195,6 +201,11 @@ impl<'a> Instance<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether this process is root's.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 /// The process in the namespace, whose parent is `unshare`.
