@@ -18,7 +18,8 @@ import time
 from common import BUILD_CACHE, CACHE, MACOS, MACOS_INTEL, TOP, WINDOWS, output, run
 from prepare import prepare
 
-WORKSPACE = ("--locked", "--workspace", "--exclude", "machine-agent")
+# These are Linux programs.
+WORKSPACE = ("--locked", "--workspace", "--exclude", "machine-agent", "--exclude", "fake-wsl")
 # No part of a foreign build.
 IGNORED = (".md", ".sh")
 IGNORED_FOLDERS = ("docs/", ".ci/", "machine-images/debian/", "provisioning/agent/", "benches/")

@@ -31,6 +31,10 @@ pub const AGENT_UNIT: &str = "machine-agent.service";
 /// The stub unit itself.
 pub const AGENT_UNIT_TEXT: &str = include_str!("../units/machine-agent.service");
 
+/// The unit of the agent where there is no seed disk, under the same name: the host puts the seed into its place and has
+/// the unit started. What is not as in the stub unit is the disk, and who wants it.
+pub const WSL_AGENT_UNIT_TEXT: &str = include_str!("../units/machine-agent-wsl.service");
+
 #[cfg(test)]
 mod tests {
     use machine_protocol::boot::{SEED_AGENT, SEED_LABEL};
@@ -50,5 +54,18 @@ mod tests {
         let port = machine_protocol::boot::VIRTIO_SERIAL_PORT;
         assert!(AGENT_UNIT_TEXT.contains(&format!(">/dev/virtio-ports/{port}'\n")));
         assert!(AGENT_UNIT_TEXT.contains(&format!("ExecStart=/run/machine/seed/{SEED_AGENT}\n")));
+    }
+
+    #[test]
+    fn both_units_run_the_same_program_in_the_same_way() {
+        let service = |text: &'static str| {
+            let lines = text.lines().skip_while(|line| *line != "[Service]");
+            let lines = lines.take_while(|line| *line != "[Install]");
+            let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("ExecSt"));
+            lines.collect::<Vec<_>>()
+        };
+        assert_eq!(service(AGENT_UNIT_TEXT), service(WSL_AGENT_UNIT_TEXT));
+        let start = "ExecStart=/run/machine/seed/agent\n";
+        assert!(AGENT_UNIT_TEXT.contains(start) && WSL_AGENT_UNIT_TEXT.contains(start));
     }
 }

@@ -170,6 +170,15 @@ deadlines! {
     /// A VM that lost its supervisor and gets another one, as a command that needs it waits.
     ADOPTION = Duration::from_secs(30), "the machine to be taken over",
         "a second as a rule; an emulated guest under load answers the hello and its engine's first request in ten";
+    /// WSL's answer to a question.
+    WSL_ANSWER = Duration::from_secs(30), "WSL to answer",
+        "its service starts with the first question, in seconds on a loaded host; after a sleep it may never answer";
+    /// The end or the removal of a distribution.
+    WSL_END = Duration::from_mins(1), "WSL to end or remove a distribution",
+        "it unmounts a disk and deletes a file; where it hangs, only its own end helps";
+    /// The import of a distribution.
+    WSL_IMPORT = Duration::from_mins(10), "WSL to import a distribution",
+        "it unpacks gigabytes into a new disk, which a virus scanner reads along; it takes about a minute as a rule";
     /// Another command's supervisor, after that of a machine that is attended has left.
     SUCCESSOR = Duration::from_secs(3), "another supervisor of the machine",
         "a build that replaces another one comes within a second; when nobody comes the machine is taken over";

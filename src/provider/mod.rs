@@ -28,6 +28,7 @@ mod process;
 pub mod qemu;
 pub mod registry;
 pub mod vm;
+pub mod wsl;
 
 use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;

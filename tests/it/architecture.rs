@@ -142,6 +142,8 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         "tests/fakes/vfkit/Cargo.toml",
         &["machine-protocol"],
     ),
+    // Its tests, which are not built into anything, put it together with the provider.
+    ("fake-wsl", "tests/fakes/wsl/Cargo.toml", &[]),
 ];
 
 /// Crates that a crate must not use, because of what it is.

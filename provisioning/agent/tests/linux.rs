@@ -35,7 +35,7 @@ use machine_protocol::message::{
     self, AgentEvent, AgentReply, AgentRequest, Engine, LineBuffer, Part, Target,
 };
 use machine_protocol::secret::Secret;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, mpsc};
@@ -157,14 +157,18 @@ impl StubGuest {
     }
 
     fn start_with(&self, more: &[&str]) -> Child {
+        let carrier = self.directory.path().join("carrier");
+        let carrier = ["--socket", carrier.to_str().unwrap()];
+        self.run(&[&carrier, more].concat())
+    }
+
+    fn run(&self, options: &[&str]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_machine-agent"))
             .arg("--seed")
             .arg(self.directory.path())
             .arg("--root")
             .arg(self.path(""))
-            .arg("--socket")
-            .arg(self.directory.path().join("carrier"))
-            .args(more)
+            .args(options)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()
@@ -189,13 +193,16 @@ struct Host {
 }
 
 impl Host {
-    async fn new(stream: UnixStream, secret: &Secret) -> Result<Self, LinkError> {
+    async fn new(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        secret: &Secret,
+    ) -> Result<Self, LinkError> {
         Self::with(stream, secret, drop).await
     }
 
     /// `other` gets the streams that are not events.
     async fn with(
-        stream: UnixStream,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         secret: &Secret,
         mut other: impl FnMut(Incoming) + Send + 'static,
     ) -> Result<Self, LinkError> {

@@ -23,6 +23,8 @@ pub const VSOCK_HOST: u32 = 2;
 /// The port on the host that carries the link over vsock, where the host's ports are the machine's alone. Not 1024, which
 /// Ignition asks on the platforms on which it has its configuration by vsock.
 pub const VSOCK_PORT: u32 = 1025;
+/// The socket in the guest at which the agent waits for the host, where that has only the streams of a program there.
+pub const BRIDGE_SOCKET: &str = "/run/machine/link.sock";
 /// Serial number of the disk that holds what the engines keep; the guest finds the disk by it.
 pub const DATA_DISK_SERIAL: &str = "machine-data";
 /// Label of the file system on it; at most 16 bytes (`mkfs.ext4`).
@@ -144,6 +146,11 @@ pub enum Carrier {
         /// Port on the host.
         port: u32,
     },
+    /// A socket of the guest, to which a program that the host runs there joins its standard streams.
+    Bridge {
+        /// Its path, usually [`BRIDGE_SOCKET`].
+        socket: String,
+    },
 }
 
 #[cfg(test)]
@@ -164,6 +171,9 @@ mod tests {
                     port: VIRTIO_SERIAL_PORT.into(),
                 },
                 Carrier::Vsock { cid: 2, port: 1024 },
+                Carrier::Bridge {
+                    socket: BRIDGE_SOCKET.into(),
+                },
             ],
             host_build: "0.1.0".into(),
             facts: HostFacts {
@@ -186,7 +196,7 @@ mod tests {
             }),
         };
         let json = format!(
-            r#"{{"format":1,"machine":"default","secret":"{}","user":"core","uid":1000,"rootful":false,"carriers":[{{"kind":"virtio-serial","port":"machine.link.0"}},{{"kind":"vsock","cid":2,"port":1024}}],"host_build":"0.1.0","facts":{{"time_zone":"Europe/Berlin","proxies":{{"no_proxy":"localhost"}},"host_address":"10.0.2.2","swap_mib":512,"certificates":true}},"shares":[{{"tag":"machine-share-0","kind":"9p","target":"/a b","read_only":true,"context":"c","problem":null}}],"data_disk":{{"serial":"machine-data"}}}}"#,
+            r#"{{"format":1,"machine":"default","secret":"{}","user":"core","uid":1000,"rootful":false,"carriers":[{{"kind":"virtio-serial","port":"machine.link.0"}},{{"kind":"vsock","cid":2,"port":1024}},{{"kind":"bridge","socket":"/run/machine/link.sock"}}],"host_build":"0.1.0","facts":{{"time_zone":"Europe/Berlin","proxies":{{"no_proxy":"localhost"}},"host_address":"10.0.2.2","swap_mib":512,"certificates":true}},"shares":[{{"tag":"machine-share-0","kind":"9p","target":"/a b","read_only":true,"context":"c","problem":null}}],"data_disk":{{"serial":"machine-data"}}}}"#,
             "5a".repeat(32)
         );
         assert_eq!(serde_json::to_string(&parameters).unwrap(), json);

@@ -1,7 +1,10 @@
-//! The command line. In a guest it is empty; the options let tests run the agent without one.
+//! The command line. In a guest it is empty, or asks for a bridge to the agent that runs; the other options let tests run
+//! the agent without a guest.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+use machine_protocol::boot::BRIDGE_SOCKET;
 
 /// A command line that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,8 @@ pub(super) struct Arguments {
     pub(super) detach_seed: bool,
     /// Unix sockets of the host to connect to, in place of the boot's carriers (`--socket`, as often as wanted).
     pub(super) sockets: Vec<PathBuf>,
+    /// The agent's socket, to which the standard streams are to be joined (`--bridge`).
+    pub(super) bridge: Option<PathBuf>,
     /// What stands for the guest's `/` (`--root`).
     pub(super) root: PathBuf,
     /// Where the SSH server listens (`--ssh-port`).
@@ -38,12 +43,17 @@ impl Arguments {
     pub(super) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Self, ArgumentError> {
         let (mut seed, mut root, mut port) = (None, None, None);
         let mut sockets = Vec::new();
+        let mut bridge = None;
         while let Some(word) = words.next() {
             let (option, value) = match word.to_str() {
                 Some("--seed") => ("--seed", &mut seed),
                 Some("--socket") => {
                     let socket = words.next().ok_or(ArgumentError::NoValue("--socket"))?;
                     sockets.push(PathBuf::from(socket));
+                    continue;
+                }
+                Some("--bridge") => {
+                    bridge = Some(words.next().map_or(BRIDGE_SOCKET.into(), PathBuf::from));
                     continue;
                 }
                 Some("--root") => ("--root", &mut root),
@@ -60,6 +70,7 @@ impl Arguments {
                 None => program_directory()?,
             },
             sockets,
+            bridge,
             root: root.map_or_else(|| PathBuf::from("/"), PathBuf::from),
             ssh_port: match port {
                 Some(text) => match text.to_str().map(str::parse) {
@@ -92,6 +103,7 @@ mod tests {
         assert_eq!(arguments.root, Path::new("/"));
         assert!(arguments.detach_seed);
         assert!(arguments.sockets.is_empty());
+        assert_eq!(arguments.bridge, None);
         assert_eq!(arguments.ssh_port, 22);
     }
 
@@ -107,10 +119,18 @@ mod tests {
                 seed: "/s".into(),
                 detach_seed: false,
                 sockets: vec!["/c".into(), "/d".into()],
+                bridge: None,
                 root: "/r".into(),
                 ssh_port: 22,
             }
         );
+    }
+
+    #[test]
+    fn a_bridge_leads_to_the_usual_socket_or_another() {
+        let bridge = |words: &[&str]| parse(words).unwrap().bridge;
+        assert_eq!(bridge(&["--bridge"]), Some(BRIDGE_SOCKET.into()));
+        assert_eq!(bridge(&["--bridge", "/b"]), Some("/b".into()));
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::task::{Context, Poll};
 
 use machine_protocol::boot::{self, BootParameters};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::OnceCell;
 use tokio_vsock::{VsockAddr, VsockStream};
 
+use super::bridge;
 use super::port::{self, PortError, PortStream};
 
 /// Why there is no stream to the host.
@@ -25,10 +27,12 @@ pub(crate) enum CarrierError {
     Vsock(u32, #[source] std::io::Error),
     #[error("`{}` takes no connection", .0.display())]
     Socket(PathBuf, #[source] std::io::Error),
+    #[error("The agent cannot listen at `{}`", .0.display())]
+    Listen(PathBuf, #[source] std::io::Error),
 }
 
 /// A way to the host.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Carrier {
     /// The virtio-serial port of this name.
     VirtioSerial(String),
@@ -38,6 +42,13 @@ pub(super) enum Carrier {
         cid: u32,
         /// The port.
         port: u32,
+    },
+    /// A socket of ours, for programs that the host runs.
+    Bridge {
+        /// Its path.
+        socket: PathBuf,
+        /// Who listens there, from the first opening on.
+        listener: OnceCell<UnixListener>,
     },
     /// A Unix socket, for tests without a guest.
     Socket(PathBuf),
@@ -67,6 +78,10 @@ impl Carrier {
                 cid: *cid,
                 port: *port,
             },
+            boot::Carrier::Bridge { socket } => Self::Bridge {
+                socket: socket.into(),
+                listener: OnceCell::new(),
+            },
         }
     }
 
@@ -75,6 +90,7 @@ impl Carrier {
         match self {
             Self::VirtioSerial(_) => "virtio-serial".into(),
             Self::Vsock { .. } => "vsock".into(),
+            Self::Bridge { .. } => "bridge".into(),
             Self::Socket(path) => {
                 let name = path.file_name().unwrap_or_default();
                 name.to_string_lossy().into_owned().into()
@@ -84,7 +100,7 @@ impl Carrier {
 
     /// Whether opening it waits until the host is there. What only fails must not be opened again at once.
     pub(super) fn waits(&self) -> bool {
-        matches!(self, Self::VirtioSerial(_))
+        matches!(self, Self::VirtioSerial(_) | Self::Bridge { .. })
     }
 
     /// Opens the carrier and waits until somebody of the host is at the other end. Each opening is seen by the host,
@@ -103,6 +119,13 @@ impl Carrier {
                     Ok(stream) => Ok(CarrierStream::Vsock(stream)),
                     Err(error) => Err(CarrierError::Vsock(*port, error)),
                 }
+            }
+            Self::Bridge { socket, listener } => {
+                let failed = |error| CarrierError::Listen(socket.clone(), error);
+                let listen = async || bridge::listen(socket);
+                let listener = listener.get_or_try_init(listen).await.map_err(failed)?;
+                let (stream, _) = listener.accept().await.map_err(failed)?;
+                Ok(CarrierStream::Socket(stream))
             }
             Self::Socket(path) => match UnixStream::connect(path).await {
                 Ok(stream) => Ok(CarrierStream::Socket(stream)),
@@ -165,6 +188,8 @@ impl AsyncWrite for CarrierStream {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use machine_protocol::secret::Secret;
 
     use super::*;
@@ -187,19 +212,29 @@ mod tests {
 
     #[test]
     fn all_that_the_host_offers() {
-        let both = boot(vec![
+        let offered = boot(vec![
             boot::Carrier::Vsock { cid: 2, port: 1 },
             boot::Carrier::VirtioSerial { port: "a".into() },
+            boot::Carrier::Bridge {
+                socket: "/b".into(),
+            },
         ]);
-        let carriers = Carrier::all(Vec::new(), &both).unwrap();
-        let expected = [
-            Carrier::Vsock { cid: 2, port: 1 },
-            Carrier::VirtioSerial("a".to_owned()),
-        ];
-        assert_eq!(carriers, expected);
-        assert_eq!(
-            Carrier::all(vec!["/s".into()], &both).unwrap(),
-            [Carrier::Socket("/s".into())]
+        let carriers = Carrier::all(Vec::new(), &offered).unwrap();
+        assert!(
+            matches!(
+                &carriers[..],
+                [
+                    Carrier::Vsock { cid: 2, port: 1 },
+                    Carrier::VirtioSerial(port),
+                    Carrier::Bridge { socket, .. },
+                ] if port == "a" && socket == Path::new("/b")
+            ),
+            "{carriers:?}"
+        );
+        let carriers = Carrier::all(vec!["/s".into()], &offered).unwrap();
+        assert!(
+            matches!(&carriers[..], [Carrier::Socket(path)] if path == Path::new("/s")),
+            "{carriers:?}"
         );
         assert!(matches!(
             Carrier::all(Vec::new(), &boot(Vec::new())),

@@ -1,7 +1,7 @@
 //! The agent proper.
 //!
 //! * [`arguments`], [`parameters`], [`paths`]: what this boot is about, and where things lie in the guest.
-//! * [`carrier`], [`port`]: the byte streams to the host, each opened again after every session.
+//! * [`carrier`], [`port`], [`bridge`]: the byte streams to the host, each opened again after every session.
 //! * [`session`]: one link from its hello to its end; [`targets`], [`control`] and [`datagrams`] serve its streams.
 //! * [`events`]: what the host has been, or will be, told about the guest; [`observe`] finds it out with [`watch`],
 //!   [`engine`], [`systemd`].
@@ -17,6 +17,7 @@
 //! says the same.
 
 mod arguments;
+mod bridge;
 mod carrier;
 mod clock;
 mod control;
@@ -88,6 +89,8 @@ enum AgentError {
     Parameters(#[from] parameters::ParameterError),
     #[error(transparent)]
     Carrier(#[from] carrier::CarrierError),
+    #[error(transparent)]
+    Bridge(#[from] bridge::BridgeError),
     #[error("The agent could not set itself up")]
     Setup(#[from] std::io::Error),
 }
@@ -104,6 +107,9 @@ pub(crate) fn main() -> ExitCode {
 
 fn run() -> Result<(), AgentError> {
     let arguments = Arguments::parse(std::env::args_os().skip(1))?;
+    if let Some(socket) = &arguments.bridge {
+        return Ok(bridge::run(socket)?);
+    }
     let boot = parameters::read(&arguments.seed)?;
     let certificates = parameters::certificates(&arguments.seed, &boot);
     let paths = Paths::new(arguments.root, boot.uid);

@@ -1,5 +1,7 @@
 //! Several carriers: each has sessions of its own, and none waits for another.
 
+use machine_protocol::boot::Carrier;
+
 use super::*;
 
 /// A second carrier of a stub guest.
@@ -44,6 +46,47 @@ async fn both_carry_everything_and_the_end_of_one_is_nothing_to_the_other() {
         let end = soon(host.driver).await.unwrap();
         assert!(matches!(end, LinkError::ClosedByPeer(_)), "{end:?}");
     }
+    assert!(ended(agent).await.success());
+}
+
+/// A host that has nothing but the standard streams of a program.
+#[tokio::test]
+async fn a_bridge_carries_everything_and_ends_with_either_side() {
+    let guest = StubGuest::new(false);
+    let socket = guest.path("run/machine/link.sock");
+    let boot = guest.directory.path().join(SEED_BOOT);
+    let mut parameters: BootParameters =
+        serde_json::from_slice(&fs_err::read(&boot).unwrap()).unwrap();
+    parameters.carriers = vec![Carrier::Bridge {
+        socket: socket.to_str().unwrap().to_owned(),
+    }];
+    fs_err::write(&boot, serde_json::to_vec(&parameters).unwrap()).unwrap();
+    let bridge = || {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_machine-agent"))
+            .arg("--bridge")
+            .arg(&socket)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let streams = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+        (child, tokio::io::join(streams.0, streams.1))
+    };
+    // It waits for the agent.
+    let (mut first, streams) = bridge();
+    let agent = guest.run(&[]);
+    let host = Host::new(streams, &guest.secret).await.unwrap();
+    echoes(&host).await;
+    host.driver.abort();
+    drop(host);
+    assert!(soon(first.wait()).await.unwrap().success());
+    // The agent takes the next one, and its end is the bridge's.
+    let (mut second, streams) = bridge();
+    let host = Host::new(streams, &guest.secret).await.unwrap();
+    echoes(&host).await;
+    terminate(&agent);
+    assert!(soon(second.wait()).await.unwrap().success());
     assert!(ended(agent).await.success());
 }
 

@@ -1,0 +1,12 @@
+//! The stand-in for WSL, and what is built on it.
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod chain;
+mod fake;
+mod provider;
+mod support;
