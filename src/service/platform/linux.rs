@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use machine_host::{facts, program};
 
 use self::unit::{Conflict, Environment, RUN};
-use super::environment;
-use super::order::run;
+use super::unix::environment;
+use super::unix::order::run;
 use crate::service::{Enclosure, Service, ServiceError, Services};
 
 /// Where the user manager listens, below the runtime directory: its own socket, or the user's bus.

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use machine_host::{facts, program};
 
-use super::environment;
 use super::launchd::{self, Conflict};
-use super::order::run;
+use super::unix::environment;
+use super::unix::order::run;
 use crate::service::{Enclosure, Service, ServiceError, Services};
 
 /// Asks launchd, and tells it what to do.

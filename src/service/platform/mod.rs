@@ -1,7 +1,5 @@
 //! What of the services depends on the host's system; each leaf has the same functions.
 
-#[cfg(unix)]
-mod environment;
 // Pure, so it is tested wherever tests run.
 #[cfg(any(target_os = "macos", test))]
 mod launchd;
@@ -10,7 +8,7 @@ mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
 #[cfg(unix)]
-mod order;
+mod unix;
 #[cfg(windows)]
 mod windows;
 

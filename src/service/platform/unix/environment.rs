@@ -45,7 +45,7 @@ const PREFIXES: [&str; 7] = [
 ];
 
 /// What is taken over of `variables`: names and values. Values never stand in arguments, which every user of the host can see.
-pub(super) fn passed(
+pub(in crate::service) fn passed(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> BTreeMap<String, String> {
     let passed = variables.into_iter().filter_map(|(name, value)| {
@@ -57,7 +57,7 @@ pub(super) fn passed(
 
 /// The variables that a manager may have and this program has not.
 #[cfg(any(target_os = "linux", test))]
-pub(super) fn absent(set: &BTreeMap<String, String>) -> Vec<&'static str> {
+pub(in crate::service) fn absent(set: &BTreeMap<String, String>) -> Vec<&'static str> {
     let names = NAMES.into_iter();
     names.filter(|name| !set.contains_key(*name)).collect()
 }

@@ -10,7 +10,7 @@ use crate::machine::deadlines;
 use crate::service::ServiceError;
 
 /// Runs a program of a manager of services; what it printed.
-pub(super) async fn run(
+pub(in crate::service) async fn run(
     program: &'static str,
     arguments: &[OsString],
 ) -> Result<String, ServiceError> {
