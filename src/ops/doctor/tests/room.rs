@@ -36,4 +36,6 @@ fn both_disks_may_grow() {
     let mut gone = seen(os, at(0));
     gone.data_disk = None;
     assert_eq!(judged(&gone), [] as [&str; 0]);
+    gone.free = Some(os - 1);
+    assert_eq!(judged(&gone), ["disk-space"]);
 }
