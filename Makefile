@@ -6,7 +6,7 @@ PROFILE ?= dev
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help setup build agent check test e2e cross full torture bench run clean
+.PHONY: help setup build agent check test e2e fuzz cross full torture bench run clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,6 +32,13 @@ test: check e2e ## check, then end to end on a real guest
 e2e: build
 	tests/run-e2e
 
+# The readers of what a peer or another program wrote; `make torture` has all targets.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= hello mux control events machine_toml connections
+
+fuzz: ## what reads strangers' bytes, fuzzed for FUZZ_SECONDS (60) each, two at a time
+	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 cross: ## lints, links and Wine tests for Windows and macOS
 	python3 packaging/cross/check.py
 
@@ -42,7 +49,8 @@ full: check build ## all end-to-end tests, also the long ones, and cross with ev
 
 torture: build ## property tests with many cases, fuzzing, and each process of a machine killed in each phase
 	PROPTEST_CASES=20000 cargo test --locked --workspace --exclude machine-images -- laws model prop
-	tests/fuzz/run
+	# All targets, an hour together.
+	tests/fuzz/run 280
 	tests/run-e2e --ignored deaths::
 
 bench: ## the figures, of a release build

@@ -19,7 +19,7 @@ from common import BUILD_CACHE, CACHE, MACOS, MACOS_INTEL, TOP, WINDOWS, output,
 from prepare import prepare
 
 # These are Linux programs.
-WORKSPACE = ("--locked", "--workspace", "--exclude", "machine-agent", "--exclude", "fake-wsl")
+WORKSPACE = ("--locked", "--workspace", "--exclude", "machine-agent", "--exclude", "machine-fake-wsl")
 # No part of a foreign build.
 IGNORED = (".md", ".sh")
 IGNORED_FOLDERS = ("docs/", ".ci/", "machine-images/debian/", "provisioning/agent/", "benches/")

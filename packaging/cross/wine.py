@@ -30,20 +30,29 @@ def prepare():
         need(program)
     prefix = CACHE / "wine"
     complete = prefix / "complete"
-    if not complete.exists():
-        prefix.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "WINEDLLOVERRIDES": NO_DIALOGS}
-        environment.pop("DISPLAY", None)
-        # A new prefix says Windows 7.
-        for step in (["wineboot", "-i"], ["wine", "winecfg", "-v", "win10"], ["wineserver", "-w"]):
+    screenless = prefix / "screenless"
+    environment = {**os.environ, "WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "WINEDLLOVERRIDES": NO_DIALOGS}
+    environment.pop("DISPLAY", None)
+
+    def steps(*commands):
+        for step in (*commands, ["wineserver", "-w"]):
             run("timeout", "180", *step, env=environment, stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    if not complete.exists():
+        prefix.mkdir(parents=True, exist_ok=True)
+        # A new prefix says Windows 7.
+        steps(["wineboot", "-i"], ["wine", "winecfg", "-v", "win10"])
         system = prefix / "drive_c/windows/system32"
         if not (system / "bcryptprimitives.dll").exists():
             source = CACHE / "bcryptprimitives.c"
             write(source, BCRYPTPRIMITIVES)
             run("x86_64-w64-mingw32-gcc", "-O2", "-s", "-shared", "-o", system / "bcryptprimitives.dll", source, "-ladvapi32")
         complete.touch()
+    if not screenless.exists():
+        # Windows that nobody sees can be made without a screen.
+        steps(["wine", "reg", "add", r"HKCU\Software\Wine\Drivers", "/v", "Graphics", "/d", "null", "/f"])
+        screenless.touch()
     runner = CACHE / "bin/run-windows"
     write(runner, f"""#!/bin/sh
 # cargo's runner for Windows programs.

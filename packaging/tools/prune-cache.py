@@ -14,7 +14,7 @@ import sys
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "machine-build"
 # What is removed as one: the folders two levels down, since a half-removed one is of no use.
-DEPTH = {"target": 2, "cross": 1, "guest": 2, "results": 2}
+DEPTH = {"target": 2, "cross": 1, "fuzz": 2, "guest": 2, "results": 2}
 
 
 def measure(path):

@@ -28,6 +28,7 @@ newuidmap uidmap
 '
 
 groups[test]='
+c++ g++
 docker docker.io
 gpg gnupg
 ignition-validate ignition

@@ -149,6 +149,25 @@ fn damaged_and_unknown_files_are_told_and_kept() {
     assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
 }
 
+/// Found by fuzzing: the quick way to read a number may miss its last digit, and each change would move it on.
+#[test]
+fn numbers_of_others_stay_the_same() {
+    let text = r#"{"":{"x":2222222220222222222222222222222222222}}"#;
+    let (_directory, file) = with_content(text);
+    let number = || {
+        let text = fs::read_to_string(file.path()).unwrap();
+        let key = text.rfind("\"x\":").unwrap() + 4;
+        let number = text[key..].trim_start();
+        let end = number.find(|c: char| !c.is_ascii_digit() && !"+-.e".contains(c));
+        number[..end.unwrap()].parse::<f64>().unwrap()
+    };
+    // Rust's own reading is exact.
+    let before = number();
+    add(&file, "a").unwrap();
+    add(&file, "b").unwrap();
+    assert_eq!(number().to_bits(), before.to_bits());
+}
+
 #[test]
 fn what_is_no_file_is_neither_read_nor_replaced() {
     let directory = TempDir::new().unwrap();

@@ -106,6 +106,12 @@ impl DataDiskError {
                 "leave `--data-disk` out: what the engines keep is on the disk of the operating system"
                     .to_owned()
             }
+            Self::NotAFile { path, what } if what.ends_with("device") => format!(
+                "a file system on it can hold the disk: mount it and give the path of a file there, as /mnt/data.raw; a \
+                 device itself would be open to the guest in whole, with nobody to keep other programs of the host out \
+                 (`{}`)",
+                path.display()
+            ),
             Self::Missing(_) => "without `--data-disk` a machine gets a new one".to_owned(),
             Self::TooSmall { path, .. } => {
                 format!("make it larger: truncate --size 100G {}", path.display())
@@ -128,6 +134,25 @@ impl DataDiskError {
         };
         vec![hint]
     }
+}
+
+/// A disk that may become larger than the host has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// The disk's size in GiB.
+    pub disk_gib: u64,
+    /// What the host has free, in bytes.
+    pub free_bytes: u64,
+}
+
+/// Whether a disk of so many GiB, of which `there` bytes are written already, could outgrow what is free. It is made of holes, so
+/// that is no error.
+pub(super) fn shortage(disk_gib: u64, there: u64, free_bytes: u64) -> Option<Shortage> {
+    let to_come = disk_gib.saturating_mul(GIB).saturating_sub(there);
+    (to_come > free_bytes).then_some(Shortage {
+        disk_gib,
+        free_bytes,
+    })
 }
 
 /// A file of the user's that is fit to be a data disk.
@@ -374,6 +399,34 @@ mod tests {
         assert!(matches!(error, DataDiskError::Missing(_)), "{error:?}");
         let error = grow(directory.path(), 1).unwrap_err();
         assert!(matches!(error, DataDiskError::Write { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_written_already_needs_no_room() {
+        let short = Some(Shortage {
+            disk_gib: 4,
+            free_bytes: 3 * GIB - 1,
+        });
+        assert_eq!(shortage(4, GIB, 3 * GIB), None);
+        assert_eq!(shortage(4, GIB, 3 * GIB - 1), short);
+        assert_eq!(shortage(4, 9 * GIB, 0), None);
+    }
+
+    #[test]
+    fn a_device_is_refused_with_what_to_do_instead() {
+        let error = DataDiskError::NotAFile {
+            path: "/dev/sdb".into(),
+            what: "a block device",
+        };
+        let text = "`/dev/sdb` is a block device, and a data disk is a file";
+        assert_eq!(error.to_string(), text);
+        assert!(error.hints()[0].contains("mount it"), "{:?}", error.hints());
+        let places = ["/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/loop0"];
+        // Those that this host has.
+        for device in places.map(Path::new).iter().filter(|path| path.exists()) {
+            let error = find(device, None).unwrap_err();
+            assert!(error.to_string().contains("is a block device"), "{error}");
+        }
     }
 
     #[test]

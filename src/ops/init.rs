@@ -38,7 +38,7 @@ use crate::machine::{
     DataDisk, ForwardSocket, MachineConfig, MachineName, Network, ProviderKind, Resources, Volume,
     Vsock,
 };
-use crate::ops::data_disk::{self, DataDiskError};
+use crate::ops::data_disk::{self, DataDiskError, Shortage};
 use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage, ObtainError};
 use crate::ops::os_disk::{self, FormatError, Recipe};
 use crate::provider::registry;
@@ -181,6 +181,8 @@ pub struct InitOutcome {
     pub machine: StoredMachine,
     /// The image it was made from, with its format and size.
     pub image: String,
+    /// The data disk may become larger than the host has room for, and its size was asked for.
+    pub shortage: Option<Shortage>,
 }
 
 /// Why no machine was made. Nothing of it is left.
@@ -330,6 +332,12 @@ pub async fn init(
         Some(DataDisk::At(_)) | None => {}
     }
 
+    let place = match &data_disk {
+        DataDisk::Own => &draft.files().data_disk(),
+        DataDisk::At(path) => path,
+    };
+    let shortage = shortage(host, place, request.wish.disk_gib);
+
     // Held until the machine's file says whose it is, so that another `init` finds another.
     let port = store.free_ssh_port();
     let (listener, ssh_port) = port.map_err(|source| InitError::Port { source })?;
@@ -369,7 +377,16 @@ pub async fn init(
     Ok(InitOutcome {
         machine,
         image: plan.description,
+        shortage,
     })
+}
+
+/// Whether a disk of the size that was asked for could outgrow what is free where it lies. A file system without an answer is
+/// not asked again.
+fn shortage(host: &Host, disk: &Path, wanted: Option<u64>) -> Option<Shortage> {
+    let free = (host.free_bytes)(disk.parent().unwrap_or(disk)).ok()?;
+    let there = fs_err::metadata(disk).map_or(0, |metadata| allocated_bytes(&metadata));
+    data_disk::shortage(wanted?, there, free)
 }
 
 /// Makes the draft a machine and gives it its connections: a connection that exists leads to a machine, so that comes

@@ -25,7 +25,7 @@ use machine_protocol::sockets::MissingSocket;
 use thiserror::Error;
 
 use super::adopt;
-use super::data_disk::{self, DataDiskError};
+use super::data_disk::{self, DataDiskError, Shortage};
 use super::init::{Host, allocated_bytes};
 use crate::connection::{self, ConnectionError, ConnectionsFile};
 use crate::engine::{self, EngineError};
@@ -86,15 +86,6 @@ pub struct SetOutcome {
     pub volumes_wait: bool,
     /// Sockets that the machine, which runs, could not make.
     pub missing_sockets: Vec<MissingSocket>,
-}
-
-/// A disk that may become larger than the host has room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shortage {
-    /// The disk's size in GiB.
-    pub disk_gib: u64,
-    /// What the host has free, in bytes.
-    pub free_bytes: u64,
 }
 
 /// Containers that the new mode does not show.
@@ -550,11 +541,7 @@ fn check_space(host: &Host, path: &Path, disk_gib: u64) -> Result<Option<Shortag
         });
     }
     let there = fs::metadata(path).map_or(0, |metadata| allocated_bytes(&metadata));
-    let to_come = disk_gib.saturating_mul(GIB).saturating_sub(there);
-    Ok((to_come > free_bytes).then_some(Shortage {
-        disk_gib,
-        free_bytes,
-    }))
+    Ok(data_disk::shortage(disk_gib, there, free_bytes))
 }
 
 /// Grows the disk with the operating system, on which the engines of a machine without a data disk keep what they have, and returns its size in GiB: more than asked for, where an earlier growth was not finished.

@@ -1,8 +1,8 @@
 //! What of the system looks after a supervisor: starts it again when it has died, and tells it in time that the host goes
 //! down or that its user has logged out.
 //!
-//! On Linux that is systemd's user manager (`platform/linux.rs`). What it would be on macOS and Windows is said in their
-//! leaves; until it is written, a supervisor there is a process of its own, as it is on a Linux without systemd.
+//! On Linux that is systemd's user manager (`platform/linux.rs`), on macOS launchd (`platform/macos.rs`). Windows has nothing
+//! like it: a supervisor there is a process of its own, as it is on a Linux without systemd.
 
 mod platform;
 

@@ -221,6 +221,7 @@ impl MachineFiles {
         let logs = (0..MOST_VOLUMES).map(|number| self.share_log(number));
         let mut files = vec![
             self.config(),
+            self.vm_record(),
             self.events(),
             self.console_log(),
             self.guest_journal(),

@@ -143,7 +143,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         &["machine-protocol"],
     ),
     // Its tests, which are not built into anything, put it together with the provider.
-    ("fake-wsl", "tests/fakes/wsl/Cargo.toml", &[]),
+    ("machine-fake-wsl", "tests/fakes/wsl/Cargo.toml", &[]),
 ];
 
 /// Crates that a crate must not use, because of what it is.

@@ -159,3 +159,23 @@ fn bans_and_licences_can_fail() {
         assert_eq!(is_allowed(expression, &allowed), expected, "{expression}");
     }
 }
+
+/// Crates of another version are compiled once more for the fuzz targets, in each run of CI.
+#[test]
+fn the_fuzz_targets_have_the_versions_of_the_project() {
+    let versions = |lock: &str| -> std::collections::BTreeSet<(String, String)> {
+        let lock: toml::Table = read(lock).parse().unwrap();
+        let packages = lock["package"].as_array().unwrap().iter();
+        let text = |package: &toml::Value, key: &str| package[key].as_str().unwrap().to_owned();
+        packages
+            .map(|package| (text(package, "name"), text(package, "version")))
+            .collect()
+    };
+    let own = ["arbitrary", "libfuzzer-sys", "machine-fuzz"];
+    let (project, fuzz) = (versions("Cargo.lock"), versions("tests/fuzz/Cargo.lock"));
+    let other: Vec<_> = fuzz
+        .difference(&project)
+        .filter(|(name, _)| !own.contains(&name.as_str()))
+        .collect();
+    assert_eq!(other, [] as [&(String, String); 0]);
+}

@@ -91,6 +91,8 @@ pub enum Part {
     Sockets,
     /// The disk for what the engines keep.
     DataDisk,
+    /// That its file system is as large as the disk.
+    DataDiskSize,
 }
 
 /// Something that happened in the guest.

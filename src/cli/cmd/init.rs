@@ -59,9 +59,15 @@ pub(super) async fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<()
         &reporter,
     );
     let outcome = session.interrupt.guard(work).await;
-    outcome.map_err(|error| explain(error, &settings))?;
+    let outcome = outcome.map_err(|error| explain(error, &settings))?;
     // The bar goes before the last words come.
     drop(reporter);
+    if let Some(shortage) = outcome.shortage {
+        printer.stderr(&texts::disk_shortage(
+            shortage.disk_gib,
+            shortage.free_bytes,
+        ));
+    }
     let name = request.name.as_str();
     printer.stdout(texts::INIT_COMPLETE);
     if args.now {

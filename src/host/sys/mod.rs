@@ -28,7 +28,7 @@ pub(crate) use unix::{
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    boot_id, create_private_directories, effective_root, ended, free_bytes, group_id,
+    SessionEnd, boot_id, create_private_directories, effective_root, ended, free_bytes, group_id,
     is_executable, is_socket, kill, lock_record, make_private, memory_bytes, mode,
     names_of_program, open_private, open_regular, open_shared, owner, persist, process_start,
     same_file, set_mode, spawn_detached, sync_directory, terminate, total_bytes, user_id,

@@ -1,5 +1,7 @@
 //! Windows: processes by handles, and the places where its files behave differently.
 
+mod session;
+
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::windows::ffi::OsStrExt as _;
@@ -25,6 +27,7 @@ use windows_sys::Win32::System::Threading::{
     PROCESS_TERMINATE, SetEvent, TerminateProcess, WaitForMultipleObjects, WaitForSingleObject,
 };
 
+pub(crate) use self::session::SessionEnd;
 use crate::process::ProcessIdentity;
 
 /// Windows has no numbers of users; the guest's first user is this.

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::bounded;
 use super::finding::Told;
 use super::host::NetworkFacts;
-use crate::machine::{DiskFormat, MachineConfig, MachineName, Status, deadlines};
+use crate::machine::{DataDisk, DiskFormat, MachineConfig, MachineName, Status, deadlines};
 use crate::network::egress::Wish;
 use crate::network::egress::choice::choose;
 use crate::ops::init::allocated_bytes;
@@ -45,6 +45,8 @@ pub(super) struct MachineFacts {
     pub(super) small: Vec<(SmallFile, FileState)>,
     /// The disk and what it lies over, where the configuration tells.
     pub(super) disks: Vec<(PathBuf, DiskState)>,
+    /// The data disk, where the machine has one that is there.
+    pub(super) data_disk: Option<DataDiskFacts>,
     /// Free bytes of the file system with the machine's directory.
     pub(super) free: Option<u64>,
     /// Why its next start gives its guest no way out, with what to do.
@@ -54,6 +56,15 @@ pub(super) struct MachineFacts {
     pub(super) is_locked: bool,
     /// What is in the place of sockets of a machine that does not run.
     pub(super) sockets: Vec<(PathBuf, SocketState)>,
+}
+
+/// What was seen of a data disk.
+#[derive(Clone, Debug)]
+pub(super) struct DataDiskFacts {
+    /// What it takes of the host, in bytes.
+    pub(super) allocated: u64,
+    /// For one of the user's own: where it lies, and the free bytes there.
+    pub(super) elsewhere: Option<(PathBuf, Option<u64>)>,
 }
 
 /// A file beside the disk.
@@ -190,10 +201,13 @@ fn look_at_files(
         Ok(config) => disks(config, &files),
         Err(_) => Vec::new(),
     };
+    let data_disk = config.as_ref().ok();
+    let data_disk = data_disk.and_then(|config| data_disk_facts(config, &files));
     Some(Box::new(MachineFacts {
         directory: directory(files.directory()),
         small: small.to_vec(),
         disks,
+        data_disk,
         free: facts::free_bytes(files.directory()).ok(),
         network: config
             .as_ref()
@@ -226,6 +240,23 @@ fn state(path: &Path, is_right: impl Fn(&std::fs::Metadata) -> bool) -> FileStat
         Err(error) if error.kind() == io::ErrorKind::NotFound => FileState::Missing,
         Err(error) => FileState::Hidden(error.to_string()),
     }
+}
+
+fn data_disk_facts(config: &MachineConfig, files: &MachineFiles) -> Option<DataDiskFacts> {
+    let (path, elsewhere) = match config.data_disk.as_ref()? {
+        DataDisk::Own => (files.data_disk(), None),
+        DataDisk::At(path) => {
+            let free = path
+                .parent()
+                .and_then(|place| facts::free_bytes(place).ok());
+            (path.clone(), Some((path.clone(), free)))
+        }
+    };
+    let metadata = fs::metadata(path).ok()?;
+    Some(DataDiskFacts {
+        allocated: allocated_bytes(&metadata),
+        elsewhere,
+    })
 }
 
 /// The disk, and before it what it lies over: without that it is nothing.

@@ -7,6 +7,7 @@ use super::host::{Surroundings, listed};
 use super::look::{DiskState, FileState, MachineFacts, SmallFile, SocketState};
 use super::{About, Finding, Lost, Remedy, shown};
 use crate::connection::machine::{Flaw, flaws};
+use crate::machine::resources::OS_DISK_BYTES;
 use crate::machine::{MachineConfig, Status};
 
 /// The bits of a mode that let others in.
@@ -338,26 +339,48 @@ impl Patient<'_> {
                     .hint(self.anew()),
             );
         }
-        let growth = config.resources.disk_bytes().saturating_sub(allocated);
-        if findings.is_empty()
-            && let Some(free) = self.facts.free
-            && free < growth
-        {
-            let gib = config.resources.disk_gib;
-            findings.push(
-                self.note(
-                    "disk-space",
-                    format!("Its disk may grow to {gib} GiB, and the host has less"),
-                )
-                .because(format!(
-                    "{} GiB more may be written, {} GiB are free",
-                    growth >> 30,
-                    free >> 30
-                ))
-                .hint("a machine that finds no space pauses, and goes on when there is some"),
-            );
+        if findings.is_empty() {
+            findings.extend(self.room(config, allocated));
         }
         findings
+    }
+
+    /// Whether the disks could outgrow what is free; `allocated` bytes of the one with the operating system are written.
+    fn room(&self, config: &MachineConfig, allocated: u64) -> Vec<Finding> {
+        let size = config.resources.disk_bytes();
+        let here = &self.facts.files.directory();
+        let os_growth = OS_DISK_BYTES.saturating_sub(allocated);
+        // Growth, and the free bytes where it takes place.
+        let growths = match &self.facts.data_disk {
+            None if config.data_disk.is_some() => vec![(*here, os_growth, self.facts.free)],
+            None => vec![(*here, size.saturating_sub(allocated), self.facts.free)],
+            Some(data) => {
+                let growth = size.saturating_sub(data.allocated);
+                match &data.elsewhere {
+                    None => vec![(*here, os_growth.saturating_add(growth), self.facts.free)],
+                    Some((path, free)) => vec![
+                        (*here, os_growth, self.facts.free),
+                        (path.as_path(), growth, *free),
+                    ],
+                }
+            }
+        };
+        let short = growths.into_iter().filter_map(|(place, growth, free)| {
+            let free = free.filter(|free| *free < growth)?;
+            let place = shown(place);
+            let what = format!("Its disks may grow by more than is free at {place}");
+            let why = format!(
+                "{} GiB more may be written, {} GiB are free",
+                growth >> 30,
+                free >> 30
+            );
+            let finding = self.note("disk-space", what).because(why);
+            Some(
+                finding
+                    .hint("a machine that finds no space pauses, and goes on when there is some"),
+            )
+        });
+        short.collect()
     }
 
     fn network(&self) -> Option<Finding> {

@@ -1,6 +1,7 @@
 //! Faults that are planted in real directories, and what follows from facts that cannot be planted.
 
 mod lost;
+mod room;
 
 use machine_host::local_socket;
 use machine_host::lock::FileLock;
@@ -355,6 +356,7 @@ fn facts_of_a_sound_one() -> MachineFacts {
             .map(|small| (small, private.clone()))
             .to_vec(),
         disks: vec![("/m/disk".into(), DiskState::Fit(60 << 30))],
+        data_disk: None,
         free: Some(40 << 30),
         network: None,
         status: Status::Stopped,

@@ -527,6 +527,31 @@ async fn a_full_disk_is_told_before_the_copy() {
 }
 
 #[tokio::test]
+async fn a_size_that_was_asked_for_and_has_no_room_is_told() {
+    let bench = Bench::new();
+    let image = raw_image(&bench);
+    let small = Host {
+        free_bytes: |_| Ok(20 << 30),
+        ..host()
+    };
+    let mut asked = request(&image);
+    asked.wish.disk_gib = Some(30);
+    let told = made(&bench, &small, &asked).await.shortage;
+    let expected = Shortage {
+        disk_gib: 30,
+        free_bytes: 20 << 30,
+    };
+    assert_eq!(told, Some(expected));
+    // The default is nobody's wish, and what fits is no news.
+    for (name, wanted) in [("b", None), ("c", Some(20))] {
+        let mut other = request(&image);
+        other.name = MachineName::parse(name).unwrap();
+        other.wish.disk_gib = wanted;
+        assert_eq!(made(&bench, &small, &other).await.shortage, None, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn root_and_its_number_stay_on_the_host() {
     let bench = Bench::new();
     let image = empty_image(&bench);

@@ -85,6 +85,7 @@ async fn what_is_secret_is_nowhere_and_all_else_is_there() {
         machine.files.supervisor_log(),
         machine.files.share_log(3),
         machine.files.old_events(),
+        machine.files.vm_record(),
         machine.files.directory().join("console.log.old"),
     ] {
         fs_err::write(path, &log).unwrap();
@@ -113,6 +114,7 @@ async fn what_is_secret_is_nowhere_and_all_else_is_there() {
             "config.toml",
             "files.txt",
             "machine.toml",
+            "vm.json",
             "events.jsonl.old",
             "console.log",
             "console.log.old",

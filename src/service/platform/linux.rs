@@ -1,19 +1,17 @@
 //! systemd's user manager, by its own programs: `systemd-run`, `systemctl` and `busctl`.
 
-mod environment;
 mod unit;
 
 use std::ffi::OsString;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use async_trait::async_trait;
 use machine_host::{facts, program};
-use tokio::process::Command;
 
-use self::unit::{Conflict, RUN};
-use crate::machine::deadlines;
+use self::unit::{Conflict, Environment, RUN};
+use super::unix::environment;
+use super::unix::order::run;
 use crate::service::{Enclosure, Service, ServiceError, Services};
 
 /// Where the user manager listens, below the runtime directory: its own socket, or the user's bus.
@@ -62,7 +60,11 @@ fn is_manager(runtime: &Path) -> bool {
 #[async_trait]
 impl Services for Systemd {
     async fn start(&self, service: &Service) -> Result<(), ServiceError> {
-        let environment = environment::of(std::env::vars_os());
+        let set = environment::passed(std::env::vars_os());
+        let environment = Environment {
+            unset: environment::absent(&set),
+            set: set.into_keys().collect(),
+        };
         let arguments = unit::run(service, &environment);
         let Err(error) = run(RUN, &arguments).await else {
             return Ok(());
@@ -127,28 +129,6 @@ async fn is_deserted(service: &str) -> Result<bool, ServiceError> {
         Err(ServiceError::Refused { .. }) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// Runs one of systemd's programs; what it printed.
-async fn run(program: &'static str, arguments: &[OsString]) -> Result<String, ServiceError> {
-    let failed = |source| ServiceError::Run { program, source };
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let limit = deadlines::SERVICE.limit;
-    let output = tokio::time::timeout(limit, command.output()).await;
-    let output = output.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-    let output = output.map_err(failed)?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let reason = String::from_utf8_lossy(&output.stderr);
-    Err(ServiceError::Refused {
-        program,
-        reason: reason.trim().replace('\n', "; "),
-    })
 }
 
 #[cfg(test)]

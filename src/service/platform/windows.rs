@@ -1,5 +1,5 @@
-//! Windows: no services yet. Nothing starts a program of a user again; the end of the session would be heard by a hidden
-//! window (`WM_QUERYENDSESSION`, `ShutdownBlockReasonCreate`) and answered by an orderly stop.
+//! Windows: no services. Nothing starts a program of a user again: services run without the user's session, and the scheduler
+//! of tasks forgets a task that has ended. What tells of the end of the session is `machine_host::termination`.
 
 use std::ffi::OsString;
 

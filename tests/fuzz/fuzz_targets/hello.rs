@@ -29,12 +29,12 @@ fuzz_target!(|input: &[u8]| {
     let mut to_host = to_host.to_vec();
     to_guest.extend(host.greet().unwrap());
     for _ in 0..8 {
-        for piece in std::mem::take(&mut to_guest).chunks(1 + usize::from(*cut)) {
+        for piece in std::mem::take(&mut to_guest).chunks(16 + usize::from(*cut)) {
             let step = guest.receive(piece).unwrap();
             assert!(step.session.is_none());
             to_host.extend(step.send);
         }
-        for piece in std::mem::take(&mut to_host).chunks(1 + usize::from(*cut)) {
+        for piece in std::mem::take(&mut to_host).chunks(16 + usize::from(*cut)) {
             let mut arrived = piece;
             loop {
                 match host.receive(arrived) {

@@ -3,8 +3,16 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::environment::Environment;
 use crate::service::{Enclosure, Service};
+
+/// Names of variables.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Environment {
+    /// To be taken over.
+    pub(super) set: Vec<String>,
+    /// To be removed.
+    pub(super) unset: Vec<&'static str>,
+}
 
 /// Starts transient units.
 pub(super) const RUN: &str = "systemd-run";

@@ -167,26 +167,36 @@ pub(super) async fn mount<K: Kernel>(
 }
 
 /// Has the file system fill a disk that has become larger, mounted as it is. Without it there is less room, and all else
-/// works: so a failure is only logged.
-pub(super) async fn grow(paths: &Paths, device: &Path) {
+/// works.
+pub(super) async fn grow(paths: &Paths, device: &Path) -> Result<(), Problem> {
     let (Ok(size), Ok(Some(there))) = (size(device).await, read_size(device).await) else {
-        return;
+        return Ok(());
     };
     let wanted = blocks(size);
     if there.block != BLOCK || there.blocks >= wanted {
-        return;
+        return Ok(());
     }
+    let small = |problem: Problem| {
+        format!(
+            "the data disk has {} MiB, and its file system stays at {} MiB: {problem}; all else works, and the next \
+             `machine restart` tries again",
+            size >> 20,
+            there.bytes() >> 20
+        )
+    };
     let arguments = [&text(device), &wanted.to_string()];
     let arguments = arguments.map(String::as_str);
-    match run(paths, "resize2fs", &arguments, GROW).await {
-        Ok(ended) if ended.code() == Some(0) => log(&format!(
-            "The data disk has grown from {} MiB to {} MiB",
-            there.bytes() >> 20,
-            wanted.saturating_mul(BLOCK) >> 20
-        )),
-        Ok(ended) => log(&format!("The data disk does not grow: {}", ended.problem())),
-        Err(problem) => log(&format!("The data disk does not grow: {problem}")),
+    let ended = run(paths, "resize2fs", &arguments, GROW).await;
+    let ended = ended.map_err(small)?;
+    if ended.code() != Some(0) {
+        return Err(small(ended.problem()));
     }
+    log(&format!(
+        "The data disk has grown from {} MiB to {} MiB",
+        there.bytes() >> 20,
+        wanted.saturating_mul(BLOCK) >> 20
+    ));
+    Ok(())
 }
 
 /// How many blocks the file system has: the end of the disk is kept for the mark.

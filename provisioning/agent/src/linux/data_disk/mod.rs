@@ -45,6 +45,8 @@ const SOON: Duration = Duration::from_mins(1);
 
 /// In one sentence.
 type Problem = String;
+/// Whether the file system of a disk that is in use fills it.
+type Grown = Result<(), Problem>;
 
 /// Has the disk in its places, and reports. Gives whether it is in use.
 pub(super) async fn apply(guest: &Guest) -> bool {
@@ -56,9 +58,13 @@ pub(super) async fn apply(guest: &Guest) -> bool {
         paths: &guest.paths,
         boot: &guest.boot,
     };
-    let problem = work.all(disk).await.err();
+    let (problem, small) = match work.all(disk).await {
+        Ok(grown) => (None, grown.err()),
+        Err(problem) => (Some(problem), None),
+    };
     let in_use = problem.is_none();
     tell(guest, Part::DataDisk, problem);
+    tell(guest, Part::DataDiskSize, small);
     in_use
 }
 
@@ -69,7 +75,7 @@ struct Work<'g, K> {
 }
 
 impl<K: Kernel> Work<'_, K> {
-    async fn all(&self, disk: &DataDisk) -> Result<(), Problem> {
+    async fn all(&self, disk: &DataDisk) -> Result<Grown, Problem> {
         notify::takes(FILE_SYSTEMS);
         if let Err(problem) = systemd::local_file_systems(self.paths, FILE_SYSTEMS).await {
             // What is missing shows in what follows.
@@ -83,7 +89,7 @@ impl<K: Kernel> Work<'_, K> {
     }
 
     /// Uses the disk, or makes its places unusable.
-    async fn with(&self, device: Result<PathBuf, Problem>) -> Result<(), Problem> {
+    async fn with(&self, device: Result<PathBuf, Problem>) -> Result<Grown, Problem> {
         let root = self.paths.root();
         let mut places = places::of_root(root);
         let user = match users::find(root, &self.boot.user) {
@@ -105,7 +111,7 @@ impl<K: Kernel> Work<'_, K> {
         done
     }
 
-    async fn attach(&self, device: &Path, places: &[Place]) -> Result<(), Problem> {
+    async fn attach(&self, device: &Path, places: &[Place]) -> Result<Grown, Problem> {
         let failed = |problem: Problem| format!("the data disk cannot be mounted: {problem}");
         let (at, new) = self.place().map_err(|error| failed(chain(&error)))?;
         let mounted = disk::is_mounted(&*self.kernel, device, &at);
@@ -114,7 +120,7 @@ impl<K: Kernel> Work<'_, K> {
             disk::prepare(self.paths, device).await?;
             disk::mount(&self.kernel, device, &at).await?;
         }
-        disk::grow(self.paths, device).await;
+        let grown = disk::grow(self.paths, device).await;
         let (owner, disk) = (Owner::of(self.boot), at.clone());
         let checked = blocking(SOON, move || Ok(owner::check(&disk, &owner))).await;
         if let Err(problem) = checked.and_then(|checked| checked) {
@@ -131,7 +137,8 @@ impl<K: Kernel> Work<'_, K> {
             made.extend(blocking(SOON, put).await.and_then(|put| put)?);
         }
         let targets: Vec<PathBuf> = places.iter().map(|place| place.target().into()).collect();
-        labels::keep(self.paths, &at, &targets, &made).await
+        labels::keep(self.paths, &at, &targets, &made).await?;
+        Ok(grown)
     }
 
     /// Where the disk is mounted, for root alone; and what was made for it.

@@ -116,7 +116,7 @@ impl Guest {
     }
 
     /// What the agent does with a disk that is there.
-    async fn attach(&self) -> Result<(), Problem> {
+    async fn attach(&self) -> Result<Grown, Problem> {
         self.work().with(Ok(self.disk())).await
     }
 
@@ -162,7 +162,7 @@ impl Guest {
 #[tokio::test]
 async fn a_blank_disk_is_formatted_once() {
     let guest = Guest::new();
-    guest.attach().await.unwrap();
+    assert_eq!(guest.attach().await, Ok(Ok(())));
     let (code, said) = run("blkid", &["-p", "-o", "export", &guest.disk_text()]);
     assert_eq!(code, Some(0));
     assert!(
@@ -204,7 +204,7 @@ async fn a_blank_disk_is_formatted_once() {
     // An agent that is started again finds all as it is, and asks no tool.
     fs::remove_dir_all(guest.at("usr")).unwrap();
     let before = guest.bytes();
-    guest.attach().await.unwrap();
+    assert_eq!(guest.attach().await, Ok(Ok(())));
     assert!(before == guest.bytes());
     assert_eq!(*guest.kernel.mounts.lock().unwrap(), expected);
 }
@@ -286,7 +286,7 @@ async fn a_tool_that_is_missing_or_fails_is_named() {
     // Nothing was lost by it, so the next start does it again; the notes give way.
     fs::remove_file(&tool).unwrap();
     symlink(real("mkfs.ext4"), &tool).unwrap();
-    guest.attach().await.unwrap();
+    assert_eq!(guest.attach().await, Ok(Ok(())));
     guest.is_sound();
     assert!(!guest.kernel.sources().contains(&places::MISSING.to_owned()));
 
@@ -432,7 +432,7 @@ async fn a_guest_without_the_user_is_told() {
 #[tokio::test]
 async fn a_larger_disk_is_filled() {
     let guest = Guest::new();
-    guest.attach().await.unwrap();
+    assert_eq!(guest.attach().await, Ok(Ok(())));
     let size = || superblock::size(&guest.disk()).unwrap().unwrap().bytes();
     assert_eq!(size(), SIZE - MIB);
     let file = fs::OpenOptions::new()
@@ -440,15 +440,26 @@ async fn a_larger_disk_is_filled() {
         .open(guest.disk())
         .unwrap();
     file.set_len(200 * MIB).unwrap();
-    guest.attach().await.unwrap();
+    assert_eq!(guest.attach().await, Ok(Ok(())));
     assert_eq!(size(), 199 * MIB);
     guest.is_sound();
 
-    // A failure costs room and nothing else.
+    // A failure costs room and nothing else, and is told.
     file.set_len(300 * MIB).unwrap();
-    fs::remove_file(guest.at("usr/sbin/resize2fs")).unwrap();
-    guest.attach().await.unwrap();
+    let resize = guest.at("usr/sbin/resize2fs");
+    fs::remove_file(&resize).unwrap();
+    let small = guest.attach().await.unwrap().unwrap_err();
+    let what = "the data disk has 300 MiB, and its file system stays at 199 MiB: ";
+    assert!(small.starts_with(what), "{small}");
+    assert!(small.contains("`machine restart` tries again"), "{small}");
+    symlink("/bin/false", &resize).unwrap();
+    let small = guest.attach().await.unwrap().unwrap_err();
+    assert!(small.starts_with(what), "{small}");
     assert_eq!(size(), 199 * MIB);
+    fs::remove_file(&resize).unwrap();
+    symlink(real("resize2fs"), &resize).unwrap();
+    assert_eq!(guest.attach().await, Ok(Ok(())));
+    assert_eq!(size(), 299 * MIB);
 }
 
 #[tokio::test]
@@ -472,13 +483,13 @@ async fn links() {
     fs::create_dir_all(home.join(".local")).unwrap();
     fs::create_dir_all(guest.at("srv")).unwrap();
     symlink(guest.at("srv"), home.join(".local/share")).unwrap();
-    guest.attach().await.unwrap();
+    assert_eq!(guest.attach().await, Ok(Ok(())));
     let mounts = guest.kernel.mounts.lock().unwrap().clone();
     assert_eq!(mounts[4].1, guest.at("srv/containers"));
 
     let guest = Guest::new();
     let data = guest.at("var/lib/machine/data");
-    guest.attach().await.unwrap();
+    assert_eq!(guest.attach().await, Ok(Ok(())));
     guest.kernel.mounts.lock().unwrap().truncate(1);
     fs::remove_dir(data.join("root/networks")).unwrap();
     symlink("/etc", data.join("root/networks")).unwrap();
@@ -531,7 +542,7 @@ async fn the_real_kernel_mounts_and_grows_it() {
         boot: &guest.boot,
     };
     match work.with(Ok(device.clone())).await {
-        Ok(()) => {}
+        Ok(grown) => assert_eq!(grown, Ok(())),
         // A sandbox without mounts.
         Err(problem) if problem.contains("Operation not permitted") => return,
         Err(problem) => panic!("{problem}"),
@@ -557,7 +568,8 @@ async fn the_real_kernel_mounts_and_grows_it() {
         .unwrap();
     file.set_len(200 * MIB).unwrap();
     run("losetup", &["-c", &device.to_string_lossy()]);
-    work.with(Ok(device.clone())).await.unwrap();
+    let grown = work.with(Ok(device.clone())).await.unwrap();
+    assert_eq!(grown.is_ok(), may_resize());
     assert_eq!(lines(&Linux.mounts().unwrap()), 6);
     let size = superblock::size(device).unwrap().unwrap();
     let grown = if may_resize() { 199 } else { 79 };
@@ -578,7 +590,8 @@ async fn the_real_kernel_mounts_and_grows_it() {
     };
     assert!(problem.contains("another user"), "{problem}");
     fs::write(guest.at("var/lib/containers/lost"), "").unwrap_err();
-    work.with(Ok(device.clone())).await.unwrap();
+    let grown = work.with(Ok(device.clone())).await.unwrap();
+    assert_eq!(grown.is_ok(), may_resize());
     assert_eq!(
         fs::read(guest.at("var/lib/containers/file")).unwrap(),
         b"kept"

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// The stand-in.
-pub(crate) const WSL: &str = env!("CARGO_BIN_EXE_fake-wsl");
+pub(crate) const WSL: &str = env!("CARGO_BIN_EXE_machine-fake-wsl");
 
 /// A host; its distributions end with it.
 pub(crate) struct Host {

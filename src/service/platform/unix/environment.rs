@@ -1,5 +1,6 @@
-//! What a service gets of the environment of the command that starts it: a user manager has an environment of its own.
+//! What a service gets of the environment of the command that starts it: a manager of services has an environment of its own.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 /// Variables that the supervisor, the programs that it starts, or what it tells the guest depend on. Those that are not
@@ -43,30 +44,22 @@ const PREFIXES: [&str; 7] = [
     "XDG_",
 ];
 
-/// Names of variables. Their values never stand in arguments, which every user of the host can see.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Environment {
-    /// To be taken over.
-    pub(super) set: Vec<String>,
-    /// To be removed.
-    pub(super) unset: Vec<&'static str>,
+/// What is taken over of `variables`: names and values. Values never stand in arguments, which every user of the host can see.
+pub(in crate::service) fn passed(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> BTreeMap<String, String> {
+    let passed = variables.into_iter().filter_map(|(name, value)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        (is_passed(&name) && is_sendable(&value)).then_some((name, value))
+    });
+    passed.collect()
 }
 
-/// What is taken over of `variables`.
-pub(super) fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
-    let mut set: Vec<String> = variables
-        .into_iter()
-        .filter_map(|(name, value)| {
-            let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
-            (is_passed(&name) && is_sendable(&value)).then_some(name)
-        })
-        .collect();
-    set.sort();
-    let unset = NAMES.into_iter();
-    let unset = unset
-        .filter(|name| !set.iter().any(|there| there == name))
-        .collect();
-    Environment { set, unset }
+/// The variables that a manager may have and this program has not.
+#[cfg(any(target_os = "linux", test))]
+pub(in crate::service) fn absent(set: &BTreeMap<String, String>) -> Vec<&'static str> {
+    let names = NAMES.into_iter();
+    names.filter(|name| !set.contains_key(*name)).collect()
 }
 
 fn is_passed(name: &str) -> bool {
@@ -75,7 +68,7 @@ fn is_passed(name: &str) -> bool {
         && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
 }
 
-/// systemd takes no control characters, and one bad variable would fail the whole start.
+/// Neither systemd nor a property list takes control characters, and one bad variable would fail the whole start.
 fn is_sendable(value: &str) -> bool {
     !value.chars().any(char::is_control)
 }
@@ -104,9 +97,11 @@ mod tests {
         ];
         let bytes = (OsString::from("TZ"), OsString::from_vec(vec![0xff]));
         let variables = variables.map(|(name, value)| (name.into(), value.into()));
-        let found = of(variables.into_iter().chain([bytes]));
+        let found = passed(variables.into_iter().chain([bytes]));
+        assert_eq!(found["SSH_AUTH_SOCK"], "/run/a b");
+        let names: Vec<_> = found.keys().collect();
         assert_eq!(
-            found.set,
+            names,
             [
                 "LC_ALL",
                 "MACHINE_HOME",
@@ -116,8 +111,9 @@ mod tests {
                 "https_proxy"
             ]
         );
-        assert!(found.unset.contains(&"HTTP_PROXY") && found.unset.contains(&"TZ"));
-        assert!(!found.unset.contains(&"PATH"));
-        assert_eq!(found.unset.len() + 3, NAMES.len());
+        let absent = absent(&found);
+        assert!(absent.contains(&"HTTP_PROXY") && absent.contains(&"TZ"));
+        assert!(!absent.contains(&"PATH"));
+        assert_eq!(absent.len() + 3, NAMES.len());
     }
 }

@@ -1,0 +1,4 @@
+//! What the managers of services of Unix systems have in common.
+
+pub(super) mod environment;
+pub(super) mod order;
