@@ -21,6 +21,10 @@ pub fn init(level: LevelFilter, printer: &Printer) {
     let filter = EnvFilter::builder()
         .with_default_directive(level.into())
         .from_env_lossy();
+    let filter = match std::env::var_os(EnvFilter::DEFAULT_ENV) {
+        None if level <= LevelFilter::WARN => without_libraries(filter),
+        _ => filter,
+    };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(LogWriter(printer.clone()))
@@ -28,6 +32,14 @@ pub fn init(level: LevelFilter, printer: &Printer) {
         .finish();
     // A second start, as in tests, keeps the first one's settings.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// The errors that imago logs come to us as errors too, which say what to do; its own words are about its insides.
+fn without_libraries(filter: EnvFilter) -> EnvFilter {
+    match "imago=off".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    }
 }
 
 /// Hands each line to the printer.

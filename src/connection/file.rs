@@ -134,6 +134,7 @@ impl ConnectionsFile {
         let text = text.replace('&', "\\u0026").replace('<', "\\u003c");
         let text = text.replace('>', "\\u003e") + "\n";
         // The lock is beside it, so its directory is there.
+        atomic::clear_temporaries(&self.path);
         atomic::write(&self.path, text.as_bytes(), Access::Shared).map_err(failed)
     }
 }

@@ -1,5 +1,6 @@
 //! Files that are either the old or the new ones, whatever happens while they are written.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -10,6 +11,8 @@ use crate::sys;
 /// The end of a temporary file's name. One that is found later was left by a killed writer and
 /// may be removed by whoever holds the lock of its directory.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
+/// So many letters and digits are made up for a temporary file's name.
+const RANDOM_BYTES: usize = 6;
 
 /// Who may read a file. Windows has no such mode: there the user's profile is private by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,19 +68,57 @@ fn write_by(
     } else {
         directory
     };
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(name);
-    prefix.push(".");
-    let mut file = tempfile::Builder::new()
-        .prefix(&prefix)
-        .suffix(TEMPORARY_SUFFIX)
-        .tempfile_in(directory)?;
+    let mut file = temporary_in(directory, name)?;
     let failed = |source: io::Error| about(path, "could not be written", &source);
     sys::set_mode(file.as_file(), access.mode()).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     persist(file, path).map_err(failed)?;
     sys::sync_directory(directory).map_err(failed)
+}
+
+/// A fresh, empty file with a name of the kind that [`clear_temporaries`] of `path` knows. It goes with this value.
+pub fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    match (path.parent(), path.file_name()) {
+        (Some(directory), Some(name)) => temporary_in(directory, name),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+fn temporary_in(directory: &Path, name: &OsStr) -> io::Result<NamedTempFile> {
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    tempfile::Builder::new()
+        .prefix(&prefix)
+        .rand_bytes(RANDOM_BYTES)
+        .suffix(TEMPORARY_SUFFIX)
+        .tempfile_in(directory)
+}
+
+/// Removes what writers of the file at `path` left beside it when they were killed, or when the disk did not even let them
+/// remove it. The caller holds the lock of its writers, for what one that lives has not yet renamed would go too. What
+/// cannot be removed is in nobody's way.
+pub fn clear_temporaries(path: &Path) {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    for entry in fs_err::read_dir(directory).into_iter().flatten().flatten() {
+        if is_temporary(&entry.file_name(), name) {
+            drop(fs_err::remove_file(entry.path()));
+        }
+    }
+}
+
+/// Whether a file was written by [`write`] to become that of this name.
+fn is_temporary(entry: &OsStr, name: &OsStr) -> bool {
+    let middle = entry.as_encoded_bytes().strip_prefix(b".");
+    let middle = middle.and_then(|rest| rest.strip_prefix(name.as_encoded_bytes()));
+    let middle = middle.and_then(|rest| rest.strip_prefix(b"."));
+    let middle = middle.and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX.as_bytes()));
+    middle.is_some_and(|middle| {
+        middle.len() == RANDOM_BYTES && middle.iter().all(u8::is_ascii_alphanumeric)
+    })
 }
 
 /// Makes `path` and its missing parents, and makes sure that only the owner can enter `path` (mode
@@ -107,6 +148,47 @@ mod tests {
         write(&path, b"two", Access::Private).unwrap();
         assert_eq!(fs_err::read(&path).unwrap(), b"two");
         assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_killed_writers_left_goes_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let stays = [
+            "state",
+            ".state.Ab3.tmp",
+            ".state.Ab3dE_.tmp",
+            ".state.Ab3dEf.tmp2",
+            ".other.Ab3dEf.tmp",
+            "state.Ab3dEf.tmp",
+            ".stateXAb3dEf.tmp",
+        ];
+        for name in stays
+            .iter()
+            .chain(&[".state.Ab3dEf.tmp", ".state.000000.tmp"])
+        {
+            fs_err::write(at(name), b"").unwrap();
+        }
+        clear_temporaries(&at("state"));
+        let mut left: Vec<_> = fs_err::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let mut stays = stays.map(str::to_owned);
+        stays.sort();
+        assert_eq!(left, stays);
+        clear_temporaries(&at("no/directory"));
+    }
+
+    #[test]
+    fn the_name_of_a_temporary_file_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        let (_, left) = temporary(&path).unwrap().keep().unwrap();
+        clear_temporaries(&path);
+        assert!(!left.exists());
+        assert!(temporary(Path::new("/")).is_err());
     }
 
     #[test]

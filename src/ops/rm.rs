@@ -129,6 +129,19 @@ impl RemoveError {
     }
 }
 
+/// Finishes the removal of a machine that an earlier command could not finish, so that who tries again need not wait for
+/// another change to do it. What still cannot be done is left to that.
+pub fn finish(store: &Store, connections: &ConnectionsFile) {
+    let finished = store.clear_leftovers().map_err(RemoveError::from);
+    let swept = pair::sweep(connections, |name| store.absent(name));
+    if let Err(error) = finished {
+        tracing::warn!(%error, "What is left of removed machines stays");
+    }
+    if let Err(error) = swept {
+        tracing::warn!(%error, "The connections of removed machines stay");
+    }
+}
+
 /// What would be removed. Without `force` the machine must be readable and stopped.
 pub fn plan(
     store: &Store,

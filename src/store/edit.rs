@@ -40,6 +40,16 @@ impl EditGuard {
         };
         // Read under the lock: it may be another machine of this name than before the wait.
         let files = store.files(name)?;
+        let ours = [
+            files.config(),
+            files.ignition(),
+            files.secret(),
+            files.known_hosts(),
+            files.data_disk(),
+        ];
+        for file in ours {
+            atomic::clear_temporaries(&file);
+        }
         Ok(Self {
             store: store.clone(),
             name: name.clone(),
@@ -62,6 +72,14 @@ impl EditGuard {
             .map_err(|source| StoreError::Lock { source })?;
         if lock.is_some() {
             self.store.clear_other_disks(&self.name);
+            // What a supervisor writes.
+            for file in [
+                self.files.seed(),
+                self.files.vm_record(),
+                self.files.last_up(),
+            ] {
+                atomic::clear_temporaries(&file);
+            }
         }
         Ok(lock)
     }

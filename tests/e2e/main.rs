@@ -26,6 +26,7 @@ mod facts;
 mod folders;
 mod host_disk;
 mod images;
+mod injury;
 mod life;
 mod many;
 mod network;
@@ -119,5 +120,6 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(folders::trials());
     trials.extend(host_disk::trials());
     trials.extend(data_disk::trials());
+    trials.extend(injury::trials());
     trials
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use machine_host::{access, facts, limits, program};
+use machine_host::{access, atomic, facts, limits, program};
 
 use super::finding::Told;
 use super::{About, Finding, Premises, Remedy, bounded, shown, silent};
@@ -21,6 +21,8 @@ use crate::store::{Leftover, layout};
 
 /// Below this the host is soon full; machines write gigabytes.
 const LITTLE_SPACE: u64 = 5 << 30;
+/// Nobody's file: what is written to see whether anything can be.
+const PROBE: &str = "machine-doctor";
 /// Below this a guest that writes is paused before long.
 const NO_SPACE: u64 = 512 << 20;
 
@@ -174,9 +176,10 @@ fn look_at_data(path: &Path) -> DataFacts {
     let nearest = path.ancestors().find(|above| above.exists());
     let nearest = nearest.unwrap_or(path);
     // The only sure answer: permissions, read-only file systems, quotas and lists of access all have a say.
-    let written = tempfile::Builder::new()
-        .prefix(".machine-doctor-")
-        .tempfile_in(nearest);
+    let probe = nearest.join(PROBE);
+    // What a doctor left that was killed, or whose disk failed in between. Another that runs does not miss its own.
+    atomic::clear_temporaries(&probe);
+    let written = atomic::temporary(&probe);
     DataFacts {
         path: path.to_owned(),
         owner: metadata.as_ref().and_then(access::owner),
