@@ -333,8 +333,9 @@ pub async fn init(
     }
 
     let place = match &data_disk {
-        DataDisk::Own => &draft.files().data_disk(),
-        DataDisk::At(path) => path,
+        Some(DataDisk::Own) => &draft.files().data_disk(),
+        Some(DataDisk::At(path)) => path,
+        None => &draft.files().os_disk(disk.format),
     };
     let shortage = shortage(host, place, request.wish.disk_gib);
 
