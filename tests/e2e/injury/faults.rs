@@ -336,9 +336,10 @@ impl Bench {
         if let Ok(entries) = fs_err::read_dir(to) {
             for entry in entries.flatten() {
                 let path = entry.path();
-                let removed = match path.is_dir() {
-                    true => fs_err::remove_dir_all(&path),
-                    false => fs_err::remove_file(&path),
+                let removed = if path.is_dir() {
+                    fs_err::remove_dir_all(&path)
+                } else {
+                    fs_err::remove_file(&path)
                 };
                 removed.expect("it is ours");
             }

@@ -3,6 +3,11 @@
 //! Nothing is kept: the kernel asks for everything anew, so the directory may be changed beside it. It serves one program
 //! after the other on one thread, which makes the number of a change the same in each run.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "errors of fs_err have no number, and the kernel is to have it"
+)]
+
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions};
@@ -58,13 +63,12 @@ impl State {
 
     fn number(&mut self, path: &Path, metadata: &Metadata) -> u64 {
         let identity = (metadata.dev(), metadata.ino(), metadata.created().ok());
-        let number = match self.numbers.get(&identity) {
-            Some(number) => *number,
-            None => {
-                let number = self.fresh();
-                self.numbers.insert(identity, number);
-                number
-            }
+        let number = if let Some(number) = self.numbers.get(&identity) {
+            *number
+        } else {
+            let number = self.fresh();
+            self.numbers.insert(identity, number);
+            number
         };
         self.paths.insert(number, path.to_owned());
         number
@@ -240,9 +244,10 @@ impl Passthrough {
         let mut state = self.state();
         for path in state.paths.values_mut() {
             if let Ok(rest) = path.strip_prefix(from) {
-                *path = match rest.as_os_str().is_empty() {
-                    true => to.to_owned(),
-                    false => to.join(rest),
+                *path = if rest.as_os_str().is_empty() {
+                    to.to_owned()
+                } else {
+                    to.join(rest)
                 };
             }
         }
