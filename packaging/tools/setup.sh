@@ -30,6 +30,7 @@ newuidmap uidmap
 groups[test]='
 c++ g++
 docker docker.io
+fusermount3 fuse3
 gpg gnupg
 ignition-validate ignition
 dpkg:busybox-static busybox-static

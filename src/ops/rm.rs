@@ -113,6 +113,11 @@ pub enum RemoveError {
 }
 
 impl RemoveError {
+    /// Whether no machine has the name.
+    pub fn names_nobody(&self) -> bool {
+        matches!(self, Self::Store(StoreError::NotFound { .. }))
+    }
+
     /// What the user can do about it.
     pub fn hints(&self) -> Vec<String> {
         match self {

@@ -5,15 +5,13 @@ use crate::cli::args::name_or_default;
 use crate::cli::args::rm::RmArgs;
 use crate::cli::error::CommandError;
 use crate::cli::{prompt, texts};
-use crate::ops;
-use crate::ops::rm::{self, RemoveError};
-use crate::store::StoreError;
+use crate::ops::{self, rm};
 use crate::supervisor::client;
 
 pub(super) async fn run(args: &RmArgs, session: &mut Session<'_>) -> Result<(), CommandError> {
     let name = name_or_default(&args.names);
     let plan = rm::plan(&session.store, name, args.force, client::probe);
-    if let Err(RemoveError::Store(StoreError::NotFound { .. })) = plan {
+    if plan.as_ref().is_err_and(rm::RemoveError::names_nobody) {
         rm::finish(&session.store, &session.connections);
     }
     let mut plan = plan?;

@@ -38,7 +38,7 @@ struct Scenario {
     /// What the same command may say once it has succeeded in spite of its error.
     done: Option<&'static str>,
     /// What finishes the rest, where the same command finds nothing to change.
-    then: Option<&'static [&'static str]>,
+    then: &'static [&'static [&'static str]],
 }
 
 const SCENARIOS: &[Scenario] = &[
@@ -47,49 +47,50 @@ const SCENARIOS: &[Scenario] = &[
         before: &[],
         command: &["init", "--image", IMAGE, "--volume", "", "dev"],
         done: Some("machine \"dev\" already exists"),
-        then: Some(&["rm", "--force", "nobody"]),
+        // A machine that could not have its connections, and one that could not even be a draft.
+        then: &[&["doctor", "--fix", "dev"], &["rm", "--force", "nobody"]],
     },
     Scenario {
         name: "set",
         before: &[INIT],
         command: &["set", "--cpus", "1", "--disk-size", "200", "dev"],
         done: Some("new disk size must be larger than 200 GB"),
-        then: None,
+        then: &[],
     },
     Scenario {
         name: "rm",
         before: &[INIT],
         command: &["rm", "--force", "dev"],
         done: Some("dev: VM does not exist"),
-        then: None,
+        then: &[],
     },
     Scenario {
         name: "rm_that_keeps_the_data",
         before: &[INIT],
         command: &["rm", "--force", "--keep-data", "dev"],
         done: Some("dev: VM does not exist"),
-        then: None,
+        then: &[],
     },
     Scenario {
         name: "recreate",
         before: &[INIT],
         command: &["recreate", "dev"],
         done: None,
-        then: None,
+        then: &[],
     },
     Scenario {
         name: "port_add",
         before: &[INIT],
         command: &["port", "add", "18080:80", "dev"],
         done: Some("The port 18080:80/tcp is there twice"),
-        then: None,
+        then: &[],
     },
     Scenario {
         name: "port_rm",
         before: &[INIT, &["port", "add", "18080:80", "dev"]],
         command: &["port", "rm", "18080:80", "dev"],
         done: Some("Machine `dev` has no configured port 18080:80/tcp"),
-        then: None,
+        then: &[],
     },
     Scenario {
         name: "connection_add",
@@ -102,35 +103,35 @@ const SCENARIOS: &[Scenario] = &[
             "ssh://me@far.test/run/podman.sock",
         ],
         done: None,
-        then: None,
+        then: &[],
     },
     Scenario {
         name: "connection_default",
         before: &[],
         command: &["system", "connection", "default", "other-root"],
         done: None,
-        then: None,
+        then: &[],
     },
     Scenario {
         name: "connection_rename",
         before: &[FAR],
         command: &["system", "connection", "rename", "far", "near"],
         done: Some("far"),
-        then: None,
+        then: &[],
     },
     Scenario {
         name: "connection_remove",
         before: &[FAR],
         command: &["system", "connection", "remove", "far"],
         done: Some("far"),
-        then: None,
+        then: &[],
     },
     Scenario {
         name: "doctor",
         before: &[INIT, OPEN_KEY, NO_SECRET],
         command: &["doctor", "--fix", "dev"],
         done: None,
-        then: None,
+        then: &[],
     },
 ];
 
@@ -188,7 +189,7 @@ impl Scenario {
                     again.stderr
                 );
                 assert_eq!(bench.other(), known, "{about}");
-                if let Some(then) = self.then {
+                for then in self.then {
                     bench.run(then);
                 }
                 let left = bench.state();

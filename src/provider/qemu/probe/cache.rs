@@ -113,6 +113,8 @@ impl Cache {
         if !self.changed {
             return;
         }
+        // Without a lock this may be one that is about to be whole: then that one is not kept, which costs as little.
+        atomic::clear_temporaries(&self.path);
         let written = serde_json::to_vec_pretty(&self.content)
             .map_err(std::io::Error::from)
             .and_then(|bytes| atomic::write(&self.path, &bytes, Access::Private));
