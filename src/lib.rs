@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod cli;
 pub mod connection;
+pub mod docker_socket;
 pub mod engine;
 pub mod forward;
 pub mod hostconf;

@@ -1,7 +1,10 @@
 //! What the commands say on standard output, in podman's words.
 
+use std::path::Path;
+
 use machine_protocol::sockets::MissingSocket;
 
+use crate::docker_socket::Claim;
 use crate::machine::MachineName;
 use crate::machine::resources::{DEFAULT_MEMORY_MIB, HostResources};
 use crate::machine::settings::DEFAULT_USER;
@@ -120,13 +123,48 @@ pub fn rootless(name: &str) -> String {
 }
 
 /// Where the API is, and how other clients find it.
-pub fn forwarding(socket: &str) -> String {
+pub fn forwarding(name: &str, socket: &str, docker: &Claim) -> String {
+    let (can, why) = match docker {
+        Claim::Claimed(place) => {
+            return format!(
+                "API forwarding listening on: {}\n\
+                 Docker API clients default to this address. You do not need to set DOCKER_HOST.\n\n",
+                place.display()
+            );
+        }
+        Claim::Unsupported => ("You can", String::new()),
+        Claim::NoHelper(installer) => ("You can still", helper_missing(name, installer.as_deref())),
+        Claim::Taken => (
+            "You can still",
+            "\nAnother process was listening on the default Docker API socket address.\n"
+                .to_owned(),
+        ),
+        Claim::Refused(why) => (
+            "You can still",
+            format!("\nThe default Docker API socket address could not be had: {why}.\n"),
+        ),
+    };
     format!(
         "API forwarding listening on: {socket}\n\
-         You can connect Docker API clients by setting DOCKER_HOST using the\n\
+         {why}\
+         {can} connect Docker API clients by setting DOCKER_HOST using the\n\
          following command in your terminal session:\n\n\
          \x20       {}\n\n",
         export(socket)
+    )
+}
+
+/// How Docker's clients would find the machine by themselves.
+fn helper_missing(name: &str, installer: Option<&Path>) -> String {
+    let installer = installer.unwrap_or("podman-mac-helper".as_ref());
+    format!(
+        "\nThe system helper service is not installed; the default Docker API socket\n\
+         address can't be used by machine. If you would like to install it, run the\n\
+         following commands:\n\n\
+         \x20       sudo {} install\n\
+         \x20       machine stop{suffix}; machine start{suffix}\n\n",
+        installer.display(),
+        suffix = suffix(name)
     )
 }
 
@@ -261,7 +299,11 @@ mod tests {
         let text = [
             starting("vm"),
             rootless("vm"),
-            forwarding("/home/u/.local/share/machine/machines/vm/podman.sock"),
+            forwarding(
+                "vm",
+                "/home/u/.local/share/machine/machines/vm/podman.sock",
+                &Claim::Unsupported,
+            ),
             started("vm"),
         ]
         .concat();
@@ -284,10 +326,42 @@ mod tests {
         "#);
     }
 
+    /// Spec 1.4.2.
+    #[test]
+    fn where_dockers_clients_look_by_themselves() {
+        let text = |claim| forwarding("vm", "/m/vm/podman.sock", &claim);
+        insta::assert_snapshot!(text(Claim::Claimed("/var/run/docker.sock".into())), @r"
+        API forwarding listening on: /var/run/docker.sock
+        Docker API clients default to this address. You do not need to set DOCKER_HOST.
+        ");
+        insta::assert_snapshot!(text(Claim::NoHelper(Some("/opt/podman/bin/podman-mac-helper".into()))), @r"
+        API forwarding listening on: /m/vm/podman.sock
+
+        The system helper service is not installed; the default Docker API socket
+        address can't be used by machine. If you would like to install it, run the
+        following commands:
+
+                sudo /opt/podman/bin/podman-mac-helper install
+                machine stop vm; machine start vm
+
+        You can still connect Docker API clients by setting DOCKER_HOST using the
+        following command in your terminal session:
+
+                export DOCKER_HOST='unix:///m/vm/podman.sock'
+        ");
+        let taken = text(Claim::Taken);
+        let words = "\n\nAnother process was listening on the default Docker API socket address.\n\
+            You can still connect Docker API clients";
+        assert!(taken.contains(words), "{taken}");
+        let refused = text(Claim::Refused("podman-mac-helper answered `NO`".to_owned()));
+        let words = "could not be had: podman-mac-helper answered `NO`.\nYou can still connect";
+        assert!(refused.contains(words), "{refused}");
+    }
+
     #[test]
     fn windows_pipe() {
         assert!(
-            forwarding(r"\\.\pipe\podman-vm")
+            forwarding("vm", r"\\.\pipe\podman-vm", &Claim::Unsupported)
                 .contains(r#"$Env:DOCKER_HOST="npipe:////./pipe/podman-vm""#)
         );
     }

@@ -179,6 +179,9 @@ deadlines! {
     /// The import of a distribution.
     WSL_IMPORT = Duration::from_mins(10), "WSL to import a distribution",
         "it unpacks gigabytes into a new disk, which a virus scanner reads along; it takes about a minute as a rule";
+    /// The program that makes `/var/run/docker.sock` lead to a machine, and whoever answers there already.
+    DOCKER_HELPER = Duration::from_secs(5), "the place where Docker's clients look",
+        "podman's figure: launchd starts the helper for each request, which makes one link";
     /// Another command's supervisor, after that of a machine that is attended has left.
     SUCCESSOR = Duration::from_secs(3), "another supervisor of the machine",
         "a build that replaces another one comes within a second; when nobody comes the machine is taken over";

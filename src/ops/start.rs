@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use self::hand_over::HandOverError;
 use self::spawned::Supervisor;
+use crate::docker_socket::{self, Claim};
 use crate::machine::deadlines;
 use crate::machine::name::MachineName;
 use crate::ops::adopt;
@@ -167,6 +168,8 @@ pub struct Started {
     pub replaced: Option<String>,
     /// What the user should know of how it runs, as an instruction.
     pub hint: Option<String>,
+    /// Whether Docker's clients find it by themselves.
+    pub docker: Claim,
 }
 
 /// How a start is wanted.
@@ -208,8 +211,10 @@ pub async fn start(
         match attempt.run(interrupt.as_mut()).await? {
             Some(Event::Ready) => {
                 let Attempt { replaced, hint, .. } = attempt;
+                let api_socket = machine.files.api_socket();
                 return Ok(Started {
-                    api_socket: machine.files.api_socket(),
+                    docker: docker_socket::claim(&api_socket).await,
+                    api_socket,
                     rootful: machine.config.rootful,
                     certificates_imported,
                     replaced,

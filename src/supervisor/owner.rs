@@ -35,6 +35,7 @@ use super::record::VmRecord;
 use super::room;
 use super::run::{Inboxes, OwnerPlan};
 use super::server::Server;
+use crate::docker_socket;
 use crate::link::{self, Carrier, LinkConfig, LinkHandle, LinkReport};
 use crate::machine::ProviderKind;
 use crate::machine::config::MachineConfig;
@@ -616,6 +617,7 @@ impl Owner {
         if self.vm.take().is_some() {
             VmRecord::remove(&self.files.vm_record());
         }
+        docker_socket::release(&self.files.api_socket());
         let control = self.files.control_socket();
         for socket in self.files.all_sockets() {
             // This one goes by its server's hand, last.

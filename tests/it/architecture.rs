@@ -30,6 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "connection::ConnectionsFile",
             "supervisor::client",
             "supervisor::events",
+            "docker_socket::Claim",
         ],
     ),
     // Every error gets its hints and its words in one place.
@@ -62,6 +63,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "engine",
             "machine",
             "service",
+            "docker_socket",
         ],
     ),
     // What a start would choose, and where it would look for programs, are told before one.
@@ -81,9 +83,11 @@ const EDGES: &[(&str, &[&str])] = &[
             "machine",
             "agent",
             "service",
+            "docker_socket",
         ],
     ),
     ("agent", &[]),
+    ("docker_socket", &["machine"]),
     ("service", &["machine"]),
     ("provider", &["machine", "link"]),
     // The link's thread serves the sockets that lead over it.

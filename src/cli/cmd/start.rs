@@ -161,7 +161,8 @@ fn last_words(name: &str, started: &Started, tips: bool, quiet: bool) -> String 
         if !started.rootful {
             text.push_str(&texts::rootless(name));
         }
-        text.push_str(&texts::forwarding(&started.api_socket.to_string_lossy()));
+        let socket = started.api_socket.to_string_lossy();
+        text.push_str(&texts::forwarding(name, &socket, &started.docker));
     }
     text.push_str(&match &started.replaced {
         Some(build) => texts::replaced(name, build),
@@ -198,6 +199,7 @@ mod tests {
 
     use super::*;
     use crate::cli::cmd::testing;
+    use crate::docker_socket::Claim;
     use crate::store::testing::Bench;
 
     fn words(rootful: bool, tips: bool) -> String {
@@ -211,6 +213,7 @@ mod tests {
             certificates_imported,
             replaced: None,
             hint: None,
+            docker: Claim::Unsupported,
         }
     }
 
