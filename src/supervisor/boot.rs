@@ -53,7 +53,7 @@ pub(super) enum BootReport {
         /// What answers Ignition until the guest is up, where that is for the host to do.
         first_boot: Option<FirstBootServer>,
         /// The program that carries its packets, where there is one, and with what it was started.
-        network: Option<Carried>,
+        network: Option<Box<Carried>>,
         /// True when its instructions are, or may be, emulated.
         emulated: bool,
         /// True when it outlived an earlier supervisor.
@@ -143,7 +143,7 @@ impl Boot {
                     vsock,
                     serial: self.serial(provider),
                     first_boot,
-                    network,
+                    network: network.map(Box::new),
                     emulated: true,
                     adopted: true,
                     was_up,
@@ -252,7 +252,7 @@ impl Boot {
             vsock,
             serial: self.serial(provider),
             first_boot,
-            network,
+            network: network.map(Box::new),
             emulated: resolved.accelerator.is_emulation(),
             adopted: false,
             was_up: false,

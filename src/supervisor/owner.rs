@@ -281,7 +281,7 @@ impl Owner {
                 if was_up {
                     self.life.keep_running();
                 }
-                self.network = network.map(|carried| self.keep_network(carried));
+                self.network = network.map(|carried| self.keep_network(*carried));
                 self.first_boot = first_boot;
                 let carriers = link::in_order(vsock, serial, self.config.vsock == Vsock::UserFirst);
                 Some(self.launched(vm, carriers, emulated, adopted).await)
