@@ -16,15 +16,14 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const NOT_LONG: Duration = Duration::from_mins(1);
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = vec![trial(
-        "folders::missing_and_lost_ones_are_told_and_never_empty",
-        missing_and_lost,
-    )];
-    trials.extend(for_full(vec![
+    for_full(vec![
+        trial(
+            "folders::missing_and_lost_ones_are_told_and_never_empty",
+            missing_and_lost,
+        ),
         trial("folders::by_9p_where_virtiofsd_is_missing", by_9p),
         trial("folders::with_a_hundred_thousand_files", crowded),
-    ]));
-    trials
+    ])
 }
 
 fn make(home: &Home, name: &str) -> String {

@@ -21,7 +21,7 @@ use guest::Guest;
 use table::Case;
 
 /// Rows with the stub guest in every run.
-const MANY: usize = 12;
+const MANY: usize = 10;
 /// And when all are asked for.
 const HUNDREDS: usize = 300;
 
