@@ -27,6 +27,7 @@ pub mod plan;
 mod process;
 pub mod qemu;
 pub mod registry;
+mod version;
 pub mod vm;
 pub mod wsl;
 

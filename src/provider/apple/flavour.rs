@@ -2,7 +2,7 @@
 //! containers/krunkit.
 
 use crate::machine::{DiskFormat, Egress, NetworkOffer, NetworkSocket, ProviderKind};
-use crate::provider::apple::locate::Version;
+use crate::provider::version::Version;
 use crate::provider::{Capabilities, CarrierKind, FirstBootChannel, StockImages};
 
 /// The vsock port at which Ignition asks on the platforms `applehv` and `libkrun`.

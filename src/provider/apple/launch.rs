@@ -13,8 +13,9 @@ use crate::provider::apple::flavour::Flavour;
 use crate::provider::apple::rest::State;
 use crate::provider::apple::rest::client::Client;
 use crate::provider::apple::vm::{AppleVm, Parts};
-use crate::provider::apple::{locate, speakable, vm};
+use crate::provider::apple::{speakable, vm};
 use crate::provider::process::{NewProcess, exit_reason, open_log};
+use crate::provider::version::parse;
 use crate::provider::{
     LaunchPlan, NetworkJoint, ProviderError, Resolved, SharePlan, VmEvent, VmEvents, VmPaths,
 };
@@ -104,7 +105,7 @@ pub(super) async fn attach(
 }
 
 fn has_balloon(flavour: &Flavour, version: &str) -> bool {
-    let found = locate::parse(version);
+    let found = parse(version);
     flavour
         .balloon_since
         .is_some_and(|since| found.is_some_and(|found| found >= since))

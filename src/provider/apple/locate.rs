@@ -1,15 +1,12 @@
 //! Where the programs are, and whether the version will do.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use machine_host::program;
 
-use crate::machine::deadlines;
 use crate::provider::ProviderError;
 use crate::provider::apple::flavour::Flavour;
+use crate::provider::version::{self, parse};
 
 /// Where Homebrew, podman's formula and podman's installer put programs; none need be in the `PATH` of a session without a
 /// login shell.
@@ -19,27 +16,6 @@ const PLACES: [&str; 4] = [
     "/opt/homebrew/opt/podman/libexec/podman",
     "/opt/podman/bin",
 ];
-
-/// A version of a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version(pub(super) u32, pub(super) u32, pub(super) u32);
-
-impl fmt::Display for Version {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}.{}.{}", self.0, self.1, self.2)
-    }
-}
-
-/// The number at the beginning of a text, whatever follows it: development builds have more.
-pub(super) fn parse(text: &str) -> Option<Version> {
-    let number = text
-        .split(|c: char| c != '.' && !c.is_ascii_digit())
-        .next()?;
-    let mut parts = number.split('.');
-    let mut part = || parts.next()?.parse().ok();
-    let (major, minor) = (part()?, part()?);
-    Some(Version(major, minor, part().unwrap_or(0)))
-}
 
 /// The program and its version, which will do.
 pub(super) async fn find(
@@ -53,35 +29,9 @@ pub(super) async fn find(
             program: flavour.program.to_owned(),
             install: flavour.install.to_owned(),
         })?;
-    let version = version(flavour, &program).await?;
+    let version = version::ask(&program, |said| version_in(flavour, said)).await?;
     check(flavour, &program, &version)?;
     Ok((program, version))
-}
-
-/// Asks the program for its version.
-async fn version(flavour: &Flavour, program: &Path) -> Result<String, ProviderError> {
-    let failed = |source| ProviderError::VersionUnknown {
-        program: program.to_owned(),
-        source,
-    };
-    let output = tokio::process::Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(deadlines::SUPERVISOR_SPAWN.limit, output)
-        .await
-        .map_err(|_| failed(io::ErrorKind::TimedOut.into()))?
-        .map_err(failed)?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    version_in(flavour, &said)
-        .map(ToOwned::to_owned)
-        .ok_or_else(|| {
-            let complaint = String::from_utf8_lossy(&output.stderr);
-            let line = said.lines().chain(complaint.lines()).next();
-            let text = format!("It said `{}`", line.unwrap_or_default());
-            failed(io::Error::new(io::ErrorKind::InvalidData, text))
-        })
 }
 
 /// The version in `vfkit version: v0.6.1`, or in `krunkit 1.2.0`.

@@ -1,17 +1,14 @@
 //! Where QEMU and its firmware are, and whether the version will do.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use machine_host::facts::Architecture;
 use machine_host::program;
 
-use crate::machine::deadlines;
 use crate::provider::ProviderError;
 use crate::provider::qemu::argv::{Emulation, EmulationThreads};
 use crate::provider::qemu::platform;
+use crate::provider::version::{self, Version, parse};
 
 /// The oldest QEMU that is tried: Debian 12's.
 const MINIMUM: Version = Version(7, 2, 0);
@@ -36,15 +33,6 @@ const FIRMWARE: [&str; 5] = [
     "/usr/share/edk2/aarch64/QEMU_CODE.fd",
     "/usr/share/qemu/aavmf-aarch64-code.bin",
 ];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version(u32, u32, u32);
-
-impl fmt::Display for Version {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}.{}", self.0, self.1)
-    }
-}
 
 /// The QEMU for this architecture.
 pub(super) fn program(
@@ -96,27 +84,7 @@ pub(super) fn firmware(
 
 /// Asks the program for its version.
 pub(super) async fn version(program: &Path) -> Result<String, ProviderError> {
-    let failed = |source| ProviderError::VersionUnknown {
-        program: program.to_owned(),
-        source,
-    };
-    let output = tokio::process::Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(deadlines::SUPERVISOR_SPAWN.limit, output)
-        .await
-        .map_err(|_| failed(io::ErrorKind::TimedOut.into()))?
-        .map_err(failed)?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    version_in(&text).map(ToOwned::to_owned).ok_or_else(|| {
-        let said = text.lines().next().unwrap_or_default();
-        failed(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("It said `{said}`"),
-        ))
-    })
+    version::ask(program, version_in).await
 }
 
 /// Whether the version will do.
@@ -128,7 +96,7 @@ pub(super) fn check_version(program: &Path, version: &str) -> Result<(), Provide
             name: "QEMU",
             install: "Install a newer QEMU, or put one first in `PATH`".to_owned(),
             found: version.to_owned(),
-            minimum: MINIMUM.to_string(),
+            minimum: MINIMUM.minor(),
         }),
     }
 }
@@ -159,7 +127,8 @@ pub(super) fn emulation_warning(version: &str, architecture: Architecture) -> Op
     limited.then(|| {
         format!(
             "QEMU {version} emulates `cmpxchg16b` wrongly, so the guest is without it, and images made for x86-64-v2 \
-             (RHEL 9 and its like) do not run; they need QEMU {CX16_INLINE} or hardware virtualization"
+             (RHEL 9 and its like) do not run; they need QEMU {} or hardware virtualization",
+            CX16_INLINE.minor()
         )
     })
 }
@@ -172,23 +141,6 @@ fn version_in(text: &str) -> Option<&str> {
         .strip_prefix("QEMU emulator version ")?;
     let version = rest.split_whitespace().next()?;
     parse(version).map(|_| version)
-}
-
-/// `7.2.22`, `10.0.0-rc1`, `9.2`.
-fn parse(version: &str) -> Option<Version> {
-    let number = |text: &str| -> Option<u32> {
-        let digits = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
-        text[..digits].parse().ok()
-    };
-    let mut parts = version.split('.');
-    let (major, minor) = (number(parts.next()?)?, number(parts.next()?)?);
-    Some(Version(
-        major,
-        minor,
-        parts.next().and_then(number).unwrap_or(0),
-    ))
 }
 
 /// The command that installs QEMU here, from the words in os-release.
