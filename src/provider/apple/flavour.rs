@@ -47,6 +47,32 @@ pub(super) struct Flavour {
     pub(super) farewell: Option<&'static str>,
 }
 
+/// What Apple's framework gives, as vfkit passes it on.
+const CAPABILITIES: Capabilities = Capabilities {
+    carriers: &[CarrierKind::Vsock],
+    disk_formats: &[DiskFormat::Raw],
+    stock_images: StockImages {
+        platform: "applehv",
+        disktype: "applehv",
+        formats: &["raw.gz"],
+    },
+    can_layer_disks: false,
+    first_boot: FirstBootChannel::VsockHttp {
+        port: IGNITION_PORT,
+    },
+    network: NetworkOffer {
+        egress: &[Egress::Gvproxy, Egress::BuiltIn],
+        socket: NetworkSocket::Datagram,
+        own_addresses: true,
+    },
+    names_disks: true,
+    needs_seed: true,
+    has_first_boot_journal: false,
+    has_console_log: true,
+    can_attach: true,
+    can_suspend: false,
+};
+
 /// vfkit.
 pub(super) static VFKIT: Flavour = Flavour {
     kind: ProviderKind::AppleHv,
@@ -56,30 +82,7 @@ pub(super) static VFKIT: Flavour = Flavour {
     minimum: Version(0, 6, 0),
     install: "Install it with `brew install vfkit`",
     upgrade: "Install a newer one with `brew upgrade vfkit`",
-    capabilities: Capabilities {
-        carriers: &[CarrierKind::Vsock],
-        disk_formats: &[DiskFormat::Raw],
-        stock_images: StockImages {
-            platform: "applehv",
-            disktype: "applehv",
-            formats: &["raw.gz"],
-        },
-        can_layer_disks: false,
-        first_boot: FirstBootChannel::VsockHttp {
-            port: IGNITION_PORT,
-        },
-        network: NetworkOffer {
-            egress: &[Egress::Gvproxy, Egress::BuiltIn],
-            socket: NetworkSocket::Datagram,
-            own_addresses: true,
-        },
-        names_disks: true,
-        needs_seed: true,
-        has_first_boot_journal: false,
-        has_console_log: true,
-        can_attach: true,
-        can_suspend: false,
-    },
+    capabilities: CAPABILITIES,
     balloon_since: Some(Version(0, 6, 1)),
     time_port: Some(GUEST_AGENT_PORT),
     nested: false,
@@ -101,29 +104,14 @@ pub(super) static KRUNKIT: Flavour = Flavour {
     install: "Install it with `brew install krunkit`; it needs a Mac with a processor of Apple's",
     upgrade: "Install a newer one with `brew upgrade krunkit`",
     capabilities: Capabilities {
-        carriers: &[CarrierKind::Vsock],
-        disk_formats: &[DiskFormat::Raw],
-        stock_images: StockImages {
-            platform: "applehv",
-            disktype: "applehv",
-            formats: &["raw.gz"],
-        },
-        can_layer_disks: false,
-        first_boot: FirstBootChannel::VsockHttp {
-            port: IGNITION_PORT,
-        },
         network: NetworkOffer {
             egress: &[Egress::Gvproxy],
-            socket: NetworkSocket::Datagram,
             own_addresses: false,
+            ..CAPABILITIES.network
         },
         // libkrun makes up the numbers.
         names_disks: false,
-        needs_seed: true,
-        has_first_boot_journal: false,
-        has_console_log: true,
-        can_attach: true,
-        can_suspend: false,
+        ..CAPABILITIES
     },
     balloon_since: None,
     time_port: None,
