@@ -157,4 +157,23 @@ mod tests {
         );
         assert_eq!(captured, Captured::default());
     }
+
+    /// A disk that failed may not even let a removal be finished, and then the machine is no longer there to be named.
+    #[test]
+    fn a_removal_that_was_cut_off_is_finished_by_the_same_command() {
+        let bench = Bench::new();
+        let machine = bench.make("vm");
+        let directory = machine.files.directory();
+        // The name of one that is being removed: src/store/layout.rs.
+        let hidden = directory.with_file_name(".vm.removed-0123456789abcdef");
+        fs_err::rename(directory, &hidden).expect("both are in one directory");
+        assert_eq!(bench.hidden().len(), 1);
+        let (result, _) = remove(&bench, true, "");
+        let error = result.expect_err("it is gone");
+        assert!(
+            error.starts_with("Error: vm: VM does not exist\n"),
+            "{error}"
+        );
+        assert_eq!(bench.hidden(), Vec::<String>::new());
+    }
 }
