@@ -14,7 +14,7 @@ use self::spawned::Supervisor;
 use crate::machine::deadlines;
 use crate::machine::name::MachineName;
 use crate::ops::adopt;
-use crate::store::{MachineFiles, Store, StoreError};
+use crate::store::{MachineFiles, Store, StoreError, not_writable};
 use crate::supervisor::client::{self, ClientError, Connection};
 use crate::supervisor::control::{BUILD, Reply, WireStatus, told_apart};
 use crate::supervisor::events::{Event, Failure, Stamped};
@@ -149,6 +149,7 @@ impl StartError {
             Self::SupervisorDied { log, .. } => {
                 vec![format!("The supervisor's log is `{}`", log.display())]
             }
+            Self::Spawn { source, .. } => not_writable(source),
             _ => Vec::new(),
         }
     }
