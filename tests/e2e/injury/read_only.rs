@@ -10,7 +10,6 @@ use libtest_mimic::Trial;
 use super::mount::Mounted;
 use crate::support::command::run;
 use crate::support::home::{Home, SOON};
-use crate::support::stage::Stage;
 use crate::support::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -132,8 +131,7 @@ fn tree(root: &Path) -> Vec<String> {
         for entry in fs_err::read_dir(directory).expect("it is there").flatten() {
             let metadata = entry.metadata().expect("it is there");
             let mode = metadata.permissions().mode();
-            // What is known of the host's accelerators is written where that can be, and nobody misses it.
-            let size = metadata.is_file().then(|| metadata.len());
+            let size = metadata.is_file().then_some(metadata.len());
             found.push(format!("{} {mode:o} {size:?}", entry.path().display()));
             if metadata.is_dir() {
                 left.push(entry.path());
@@ -162,7 +160,6 @@ fn file_system() {
             bench.refused(words, &data, "Read-only file system");
         }
         bench.refused(CONNECTION, &root, "Read-only file system");
-        assert_eq!(tree(&root), tree(&root), "it can be read");
     }
     assert_eq!(tree(&backing), before);
     fs_err::remove_dir(&root).expect("it is unmounted");
@@ -174,25 +171,22 @@ fn set_mode(path: &Path, bits: u32) {
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(bits)).expect("it is ours");
 }
 
-/// A machine's own directory is taken back by `init` and `start`, for its user may do that; what is not ours alone is not.
 fn rights() {
     let bench = Bench::new("injury-rights");
     bench.init();
     let directory = bench.home.machine_dir("dev");
-    for (locked, words) in [(&directory, CHANGES)] {
-        // Files that are there can still be written: only what needs a new name fails.
-        for lock in ["edit.lock", "run.lock"] {
-            let _ = fs_err::remove_file(locked.join(lock));
-        }
-        set_mode(locked, 0o500);
-        let before = tree(locked);
-        bench.looks();
-        for words in words.iter().filter(|words| words[0] != "init") {
-            bench.refused(words, locked, "Permission denied");
-        }
-        assert_eq!(tree(locked), before);
-        set_mode(locked, 0o700);
+    // Files that are there can still be written: only what needs a new name fails.
+    for lock in ["edit.lock", "run.lock"] {
+        let _ = fs_err::remove_file(directory.join(lock));
     }
+    set_mode(&directory, 0o500);
+    let before = tree(&directory);
+    bench.looks();
+    for words in CHANGES.iter().filter(|words| words[0] != "init") {
+        bench.refused(words, &directory, "Permission denied");
+    }
+    assert_eq!(tree(&directory), before);
+    set_mode(&directory, 0o700);
     // Nothing can be read either.
     set_mode(&directory, 0o000);
     let error = bench.home.machine(&["inspect", "dev"], SOON).failed();
