@@ -243,6 +243,14 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .open(path)
+}
+
 /// The profile is private by its access list; within it there is nothing to share with.
 pub(crate) fn open_shared(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 
 use fs_err as fs;
+use machine_host::access;
 use machine_host::process::{ProcessIdentity, spawn_detached};
 
 use crate::provider::{ExitReason, ProviderError};
@@ -71,10 +72,7 @@ pub(super) fn open_log(path: &Path) -> Result<(fs::File, u64), ProviderError> {
 }
 
 fn open(path: &Path) -> io::Result<(fs::File, u64)> {
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?;
+    let file = fs::File::from_parts(access::open_to_append(path)?, path);
     if file.metadata()?.len() > LOG_LIMIT {
         file.set_len(0)?;
     }
