@@ -60,7 +60,7 @@ impl User {
         command
             .args(words.split(' '))
             .env_clear()
-            .env("PATH", "/usr/bin:/bin")
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.host.path("home"))
             .env("MACHINE_AGENT_DIR", self.host.path("agent"))
             .env("CONTAINERS_HELPER_BINARY_DIR", self.host.path("bin"))

@@ -140,6 +140,9 @@ fn rootfs(files: &[(&str, &[u8])]) -> Vec<u8> {
             );
         }
     }
+    let systemctl = "usr/bin/systemctl";
+    let to = Some("/run/systemd/systemctl");
+    add(systemctl, tar::EntryType::Symlink, 0o777, b"", to);
     let given = |name: &str| files.iter().any(|(path, _)| *path == name);
     let usual: [(&str, &[u8]); 3] = [
         (
