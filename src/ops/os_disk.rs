@@ -169,7 +169,7 @@ pub(super) async fn make(
 ) -> Result<NewDisk, MakeError> {
     let contents = match recipe.contents {
         Contents::Disk(contents) => contents,
-        Contents::Tree(_) => return Ok(lay(files, recipe).await?),
+        Contents::Tree(_) => return lay(files, recipe).await,
     };
     if let Some(disk) = layered_disk(files, recipe, contents).await? {
         return Ok(disk);

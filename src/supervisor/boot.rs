@@ -51,7 +51,7 @@ pub(super) enum BootReport {
         /// The host's end of the virtio-serial port, where it has one.
         serial: Option<PathBuf>,
         /// The program that carries the link, where it has one.
-        program: Option<CarrierProgram>,
+        program: Option<Box<CarrierProgram>>,
         /// What answers Ignition until the guest is up, where that is for the host to do.
         first_boot: Option<FirstBootServer>,
         /// The program that carries its packets, where there is one, and with what it was started.
@@ -141,7 +141,7 @@ impl Boot {
             // What runs its instructions was decided by another supervisor: the longer deadlines are safe.
             return attached
                 .map(|vm| BootReport::Launched {
-                    program: vm.carrier_program(),
+                    program: vm.carrier_program().map(Box::new),
                     vm,
                     vsock,
                     serial: self.serial(provider),
@@ -252,7 +252,7 @@ impl Boot {
             return Err(failure);
         }
         Ok(BootReport::Launched {
-            program: vm.carrier_program(),
+            program: vm.carrier_program().map(Box::new),
             vm,
             vsock,
             serial: self.serial(provider),

@@ -285,7 +285,7 @@ impl Owner {
                 self.first_boot = first_boot;
                 let mut carriers =
                     link::in_order(vsock, serial, self.config.vsock == Vsock::UserFirst);
-                carriers.extend(program.map(Carrier::Program));
+                carriers.extend(program.map(|program| Carrier::Program(*program)));
                 Some(self.launched(vm, carriers, emulated, adopted).await)
             }
         }
