@@ -225,9 +225,9 @@ pub(crate) fn same_file(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-pub(crate) fn spawn_detached(command: &mut Command) -> io::Result<Child> {
+pub(crate) fn spawn_detached(command: &mut Command, input: Stdio) -> io::Result<Child> {
     close_inherited_on_exec()?;
-    command.stdin(Stdio::null());
+    command.stdin(input);
     own_session(command);
     command.spawn()
 }
@@ -384,7 +384,7 @@ mod tests {
             "ps -o sid= -p $$; read line || echo no input; echo; exec sleep 100",
         ]);
         command.stdout(Stdio::piped());
-        let mut child = spawn_detached(&mut command).unwrap();
+        let mut child = spawn_detached(&mut command, Stdio::null()).unwrap();
         drop(writer);
         // The end of the pipe is seen although the child still runs.
         assert_eq!(reader.read(&mut [0; 1]).unwrap(), 0);

@@ -3,7 +3,7 @@
 
 use crate::machine::{DiskFormat, Egress, NetworkOffer, NetworkSocket, ProviderKind};
 use crate::provider::apple::locate::Version;
-use crate::provider::{Capabilities, CarrierKind, FirstBootChannel, StockImages};
+use crate::provider::{Capabilities, CarrierKind, FirstBootChannel, SeedForm, StockImages};
 
 /// The vsock port at which Ignition asks on the platforms `applehv` and `libkrun`.
 const IGNITION_PORT: u32 = 1024;
@@ -74,7 +74,7 @@ pub(super) static VFKIT: Flavour = Flavour {
             own_addresses: true,
         },
         names_disks: true,
-        needs_seed: true,
+        seed: SeedForm::Disk,
         has_first_boot_journal: false,
         has_console_log: true,
         can_attach: true,
@@ -119,7 +119,7 @@ pub(super) static KRUNKIT: Flavour = Flavour {
         },
         // libkrun makes up the numbers.
         names_disks: false,
-        needs_seed: true,
+        seed: SeedForm::Disk,
         has_first_boot_journal: false,
         has_console_log: true,
         can_attach: true,
