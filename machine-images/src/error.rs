@@ -55,6 +55,12 @@ pub enum ImageError {
         #[source]
         source: Box<ImageError>,
     },
+    /// It is not the tree of a system in a tar archive, where nothing else will do.
+    #[error("Image `{}` is no tar archive of a system's files", path.display())]
+    NotATree {
+        /// The image.
+        path: PathBuf,
+    },
     /// A packed image that is larger than the disk may be.
     #[error("Image `{}` unpacks to more than {} GiB", path.display(), limit >> 30)]
     TooMuch {
@@ -245,6 +251,11 @@ impl ImageError {
                 .collect(),
             Self::TooMuch { .. } => vec![
                 "the limit is the size that `--disk-size` asks for, and 1 TiB without it".to_owned(),
+            ],
+            Self::NotATree { .. } => vec![
+                "an image for this provider is a tar file of the root directory, as `podman export` writes it, packed by \
+                 gzip, xz or zstd or not at all"
+                    .to_owned(),
             ],
             Self::Mismatch { .. } => vec![
                 "either the file is damaged or another one, or the checksum is of the unpacked image: it is that of the \

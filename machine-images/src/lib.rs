@@ -40,6 +40,7 @@ pub mod streams;
 )]
 mod test_server;
 mod tls_error;
+mod tree;
 mod unpack;
 mod waits;
 
@@ -60,6 +61,7 @@ pub use progress::Reporter;
 pub use recognise::{DiskFormat, Image, ImageKind, inspect, recognise, recognise_layer};
 pub use reference::{Reference, ReferenceError};
 pub use reqwest::Url;
+pub use tree::{TreeArchive, open_tree};
 pub use unpack::{ArchiveFault, EntryName, Fault, Packing};
 
 /// Larger disks are refused: no file system that a guest would put on one takes a bigger file,

@@ -202,7 +202,7 @@ pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> ImageError {
 }
 
 /// The file with its length; `None` for the null device.
-fn open_file(path: &Path) -> Result<Option<(File, u64)>, ImageError> {
+pub(crate) fn open_file(path: &Path) -> Result<Option<(File, u64)>, ImageError> {
     let metadata = match fs_err::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

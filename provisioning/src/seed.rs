@@ -65,19 +65,46 @@ pub fn image(
     certificates: Option<&[u8]>,
 ) -> Result<Vec<u8>, SeedError> {
     let parameters = serde_json::to_vec(boot).map_err(SeedError::Json)?;
+    file_system(&files(agent, &parameters, certificates)?).map_err(SeedError::FileSystem)
+}
+
+/// The same as a tar archive, for a guest that has no disk for it: root's alone, and the agent can be run.
+pub fn archive(
+    agent: &[u8],
+    boot: &BootParameters,
+    certificates: Option<&[u8]>,
+) -> Result<Vec<u8>, SeedError> {
+    let parameters = serde_json::to_vec(boot).map_err(SeedError::Json)?;
+    let files = files(agent, &parameters, certificates)?;
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(if name == SEED_AGENT { 0o700 } else { 0o600 });
+        header.set_size(bytes.len() as u64);
+        let appended = archive.append_data(&mut header, name, bytes);
+        appended.map_err(SeedError::FileSystem)?;
+    }
+    archive.into_inner().map_err(SeedError::FileSystem)
+}
+
+fn files<'a>(
+    agent: &'a [u8],
+    parameters: &'a [u8],
+    certificates: Option<&'a [u8]>,
+) -> Result<Vec<(&'static str, &'a [u8])>, SeedError> {
     match agent.len() {
         0 => return Err(SeedError::NoAgent),
         1..=AGENT_LIMIT => {}
         length => return Err(SeedError::Agent(length)),
     }
-    let mut files = vec![(SEED_AGENT, agent), (SEED_BOOT, &parameters[..])];
+    let mut files = vec![(SEED_AGENT, agent), (SEED_BOOT, parameters)];
     if let Some(certificates) = certificates {
         if certificates.len() > CERTIFICATES_LIMIT {
             return Err(SeedError::Certificates(certificates.len()));
         }
         files.push((SEED_CERTIFICATES, certificates));
     }
-    file_system(&files).map_err(SeedError::FileSystem)
+    Ok(files)
 }
 
 /// Type and size of the smallest file system that holds `clusters` clusters of data.

@@ -43,6 +43,17 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     })
 }
 
+/// Opens a log of ours for appending and reading (0600), which is made where it is missing. A link in its place is not followed, and
+/// what is no file is refused.
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    sys::open_to_append(path).map_err(|source| {
+        io::Error::new(
+            source.kind(),
+            format!("`{}` cannot be opened: {source}", path.display()),
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

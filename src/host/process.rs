@@ -1,7 +1,8 @@
 //! Processes that outlive us, and how to recognise one again.
 
+use std::fs::File;
 use std::io;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +75,12 @@ impl ProcessIdentity {
 /// the descriptors that were given to the command: those which this process got from *its* parent
 /// without asking, such as a pipe of a test runner, are closed to it.
 pub fn spawn_detached(command: &mut Command) -> io::Result<Child> {
-    sys::spawn_detached(command)
+    sys::spawn_detached(command, Stdio::null())
+}
+
+/// As [`spawn_detached`], with `input` as its standard input.
+pub fn spawn_detached_reading(command: &mut Command, input: File) -> io::Result<Child> {
+    sys::spawn_detached(command, input.into())
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! The carriers of a link, and who calls whom on each.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use machine_host::{local_socket, vsock};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::process::{Child, Command};
 
 /// A way to the agent.
 #[derive(Debug)]
@@ -16,6 +19,36 @@ pub enum Carrier {
     },
     /// A vsock, over which the guest dials us.
     Vsock(VsockEnd),
+    /// A program whose standard streams lead to the agent, started for each session.
+    Program(CarrierProgram),
+}
+
+/// A program of the host whose standard streams lead to the agent; it waits by itself until the agent is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarrierProgram {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Variables beside those of this process.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl CarrierProgram {
+    /// Starts the program. It ends with the returned value, and what it says besides goes to this process's own log.
+    pub fn start(&self) -> io::Result<(Child, Box<dyn Io>)> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let streams = child.stdout.take().zip(child.stdin.take());
+        let (from, to) = streams.ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok((child, Box::new(tokio::io::join(from, to))))
+    }
 }
 
 /// Where a guest's vsock connections arrive on the host.
@@ -38,6 +71,7 @@ impl Carrier {
         match self {
             Self::VirtioSerial { .. } => "virtio-serial",
             Self::Vsock(_) => "vsock",
+            Self::Program(_) => "bridge",
         }
     }
 }
@@ -61,7 +95,7 @@ pub fn in_order(
 }
 
 /// A byte stream to the guest.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 

@@ -23,9 +23,10 @@ mod dialled;
 mod services;
 mod session;
 mod sockets;
+mod started;
 mod thread;
 
-pub use carrier::{Carrier, VsockEnd, in_order};
+pub use carrier::{Carrier, CarrierProgram, VsockEnd, in_order};
 pub use services::Place;
 pub use thread::spawn;
 

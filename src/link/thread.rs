@@ -12,7 +12,7 @@ use super::dialled::Signals;
 use super::services::Services;
 use super::session::{GuestServices, Hub, ask_present};
 use super::sockets::Sockets;
-use super::{LinkConfig, LinkHandle, LinkReport, Order, awaited, dialled};
+use super::{LinkConfig, LinkHandle, LinkReport, Order, awaited, dialled, started};
 use crate::forward;
 use crate::network::publish::Publisher;
 use crate::network::sockets::HostSockets;
@@ -67,6 +67,9 @@ impl Carriers {
             match carrier {
                 Carrier::VirtioSerial { socket } => {
                     tasks.spawn(dialled::keep_up(hub, number, socket, Arc::clone(&signals)));
+                }
+                Carrier::Program(program) => {
+                    tasks.spawn(started::keep_up(hub, number, program, Arc::clone(&reset)));
                 }
                 Carrier::Vsock(end) => match Acceptor::open(end) {
                     Ok(callers) => {

@@ -114,6 +114,8 @@ pub enum DiskFormat {
     Qcow2,
     /// The bytes of the disk as they are.
     Raw,
+    /// The tree of a system in a tar archive, of which a hypervisor makes a disk that it keeps itself.
+    Tar,
 }
 
 impl fmt::Display for DiskFormat {
@@ -121,6 +123,7 @@ impl fmt::Display for DiskFormat {
         formatter.pad(match self {
             Self::Qcow2 => "qcow2",
             Self::Raw => "raw",
+            Self::Tar => "tar",
         })
     }
 }

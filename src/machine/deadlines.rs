@@ -173,6 +173,12 @@ deadlines! {
     /// WSL's answer to a question.
     WSL_ANSWER = Duration::from_secs(30), "WSL to answer",
         "its service starts with the first question, in seconds on a loaded host; after a sleep it may never answer";
+    /// A distribution whose keeper has the agent started.
+    WSL_UP = Duration::from_mins(2), "the distribution to come up",
+        "its virtual machine starts in seconds and its systemd with it; a loaded host takes many times as long";
+    /// Between two programs that carry the link.
+    CARRIER_PAUSE = Duration::from_millis(500), "the next program that carries the link",
+        "nothing tells when one would succeed; each waits a minute for its agent, so few end early";
     /// The end or the removal of a distribution.
     WSL_END = Duration::from_mins(1), "WSL to end or remove a distribution",
         "it unmounts a disk and deletes a file; where it hangs, only its own end helps";

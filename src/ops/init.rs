@@ -21,7 +21,7 @@ use std::pin::Pin;
 
 use jiff::Timestamp;
 use machine_host::facts;
-use machine_images::{Cache, FetchProgress, FetchReporter, Image, ImageError};
+use machine_images::{Cache, FetchProgress, FetchReporter, ImageError};
 use machine_protocol::secret::{Secret, SecretError};
 use machine_provisioning::keys::{self, KeyError, KeyPair};
 use machine_provisioning::{GuestSpec, ProvisioningError};
@@ -40,7 +40,7 @@ use crate::machine::{
 };
 use crate::ops::data_disk::{self, DataDiskError, Shortage};
 use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage, ObtainError};
-use crate::ops::os_disk::{self, FormatError, Recipe};
+use crate::ops::os_disk::{self, Contents, FormatError, MakeError, Recipe, TreeError};
 use crate::provider::registry;
 use crate::store::{Draft, EditGuard, Store, StoreError, StoredMachine};
 
@@ -212,6 +212,9 @@ pub enum InitError {
     /// The provider has no such disks.
     #[error(transparent)]
     Format(#[from] FormatError),
+    /// The tree of the image cannot become the machine's.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// The name is taken, or a file cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -268,12 +271,13 @@ impl InitError {
 /// What is checked and computed before anything is made.
 struct Plan {
     image: LocalImage,
-    contents: Image,
+    contents: Contents,
     description: String,
     uid: u32,
     secret: Secret,
     client_key: KeyPair,
     host_key: KeyPair,
+    guest: GuestSpec,
     ignition: String,
 }
 
@@ -311,14 +315,18 @@ pub async fn init(
     let recipe = Recipe {
         image: &plan.image,
         contents: plan.contents,
+        guest: &plan.guest,
         checksum: request.image.checksum,
         provider: request.provider,
         bytes: os_disk::least_bytes(data_disk.is_some(), resources.disk_gib),
     };
     let made = os_disk::make(draft.files(), host, &recipe, &Reporter(reporter)).await;
     let disk = made.map_err(|error| match error {
-        ImageError::Cancelled { .. } => InitError::Cancelled(request.name.clone()),
-        error => error.into(),
+        MakeError::Image(ImageError::Cancelled { .. }) => {
+            InitError::Cancelled(request.name.clone())
+        }
+        MakeError::Image(error) => error.into(),
+        MakeError::Tree(error) => error.into(),
     })?;
     go_on()?;
     reporter.progress(InitProgress::Completing);
@@ -453,8 +461,7 @@ fn check(
 
 /// What is left to check, and what else can fail without leaving anything.
 fn plan(host: &Host, request: &InitRequest, image: LocalImage) -> Result<Plan, InitError> {
-    let contents = machine_images::inspect(&image.path)?;
-    os_disk::check_format(request.provider, &image, contents)?;
+    let contents = os_disk::look::<InitError>(request.provider, &image)?;
     let uid = match host.user_id {
         0 => FIRST_USER_ID,
         uid => uid,
@@ -462,13 +469,14 @@ fn plan(host: &Host, request: &InitRequest, image: LocalImage) -> Result<Plan, I
     let comment = format!("machine {}", request.name);
     let client_key = keys::generate(&comment)?;
     let host_key = keys::generate(&comment)?;
-    let ignition = ignition(
+    let guest = guest(
         &request.user,
         uid,
         &request.volumes,
         client_key.public.clone(),
         host_key.clone(),
-    )?;
+    );
+    let ignition = machine_provisioning::ignition(&guest)?;
     Ok(Plan {
         contents,
         description: os_disk::describe(&image.name, contents),
@@ -477,6 +485,7 @@ fn plan(host: &Host, request: &InitRequest, image: LocalImage) -> Result<Plan, I
         secret: Secret::generate()?,
         client_key,
         host_key,
+        guest,
         ignition,
     })
 }
@@ -539,21 +548,21 @@ pub(super) fn known_hosts(name: &MachineName, host_key: &KeyPair) -> String {
     format!("{name} {}\n", host_key.join(" "))
 }
 
-/// The first-boot configuration of a guest.
-pub(super) fn ignition(
+/// What a guest is told for life.
+pub(super) fn guest(
     user: &str,
     uid: u32,
     volumes: &[Volume],
     authorized_key: String,
     host_key: KeyPair,
-) -> Result<String, ProvisioningError> {
-    machine_provisioning::ignition(&GuestSpec {
+) -> GuestSpec {
+    GuestSpec {
         user: user.to_owned(),
         uid,
         authorized_key,
         host_key: host_key.into(),
         mounts: volumes.iter().map(|volume| volume.target.clone()).collect(),
-    })
+    }
 }
 
 /// Runs what waits for locks and disks where it may.

@@ -4,7 +4,9 @@ use std::io;
 use std::path::Path;
 
 use fs_err as fs;
-use machine_images::{Checksum, Image, ImageError, Reporter, Terms, UNPACKED_LIMIT};
+use machine_images::{Checksum, Image, ImageError, Packing, Reporter, Terms, UNPACKED_LIMIT};
+use machine_provisioning::wsl::{self as tree, LayError};
+use machine_provisioning::{GuestSpec, ProvisioningError};
 use thiserror::Error;
 
 use super::image::LocalImage;
@@ -21,7 +23,9 @@ pub(super) struct Recipe<'a> {
     /// The image.
     pub(super) image: &'a LocalImage,
     /// What it is.
-    pub(super) contents: Image,
+    pub(super) contents: Contents,
+    /// The guest, for a tree into which its description is laid.
+    pub(super) guest: &'a GuestSpec,
     /// The checksum of its file, if it is to be checked.
     pub(super) checksum: Option<Checksum>,
     /// What is to run the machine.
@@ -52,8 +56,67 @@ impl FormatError {
     }
 }
 
+/// What an image holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// A disk, or nothing.
+    Disk(Image),
+    /// The tree of a system, packed so.
+    Tree(Packing),
+}
+
+/// Why the tree of a system did not become a machine's.
+#[derive(Debug, Error)]
+pub enum TreeError {
+    /// It cannot be what a machine is made of.
+    #[error("A machine cannot be made of image `{image}`")]
+    Lay {
+        /// The image.
+        image: String,
+        /// Why.
+        source: LayError,
+    },
+    /// It cannot be told what it is to be told.
+    #[error("The guest's tree could not be made")]
+    Provisioning(#[from] ProvisioningError),
+    /// The file for it cannot be made.
+    #[error("The machine's tree cannot be written")]
+    Write(#[from] io::Error),
+    /// A thread of this program ended without an answer, which is an error of this program.
+    #[error("The making of the machine's tree ended unexpectedly")]
+    Lost(#[from] tokio::task::JoinError),
+}
+
+/// Why there is no disk.
+#[derive(Debug, Error)]
+pub(super) enum MakeError {
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+/// Whether the provider makes disks of trees, and keeps them itself.
+pub(super) fn is_kept_by(provider: ProviderKind) -> bool {
+    formats(provider).contains(&DiskFormat::Tar)
+}
+
+/// What the image holds, of which the provider has a disk.
+pub(super) fn look<E>(provider: ProviderKind, image: &LocalImage) -> Result<Contents, E>
+where
+    E: From<ImageError> + From<FormatError>,
+{
+    if is_kept_by(provider) {
+        let tree = machine_images::open_tree(&image.path)?;
+        return Ok(Contents::Tree(tree.packing()));
+    }
+    let contents = machine_images::inspect(&image.path)?;
+    check_format(provider, image, contents)?;
+    Ok(Contents::Disk(contents))
+}
+
 /// Refuses an image of which the provider has no disk.
-pub(super) fn check_format(
+fn check_format(
     provider: ProviderKind,
     image: &LocalImage,
     contents: Image,
@@ -103,12 +166,16 @@ pub(super) async fn make(
     host: &Host,
     recipe: &Recipe<'_>,
     reporter: &dyn Reporter,
-) -> Result<NewDisk, ImageError> {
-    if let Some(disk) = layered_disk(files, recipe).await? {
+) -> Result<NewDisk, MakeError> {
+    let contents = match recipe.contents {
+        Contents::Disk(contents) => contents,
+        Contents::Tree(_) => return lay(files, recipe).await,
+    };
+    if let Some(disk) = layered_disk(files, recipe, contents).await? {
         return Ok(disk);
     }
     let blank = || formats(recipe.provider).first().copied();
-    let format = recipe.contents.format.map(stored_format);
+    let format = contents.format.map(stored_format);
     let format = format.or_else(blank).unwrap_or(DiskFormat::Qcow2);
     let destination = files.os_disk(format);
     check_space(host, &recipe.image.path, &destination)?;
@@ -121,17 +188,46 @@ pub(super) async fn make(
     Ok(NewDisk { format, base: None })
 }
 
+/// Lays what the guest is told into the tree of the image. The directory of these files is still nobody's.
+async fn lay(files: &MachineFiles, recipe: &Recipe<'_>) -> Result<NewDisk, MakeError> {
+    let format = DiskFormat::Tar;
+    let (from, to) = (recipe.image.path.clone(), files.os_disk(format));
+    let (name, checksum) = (recipe.image.name.clone(), recipe.checksum);
+    let tree = tree::tree(recipe.guest).map_err(TreeError::from)?;
+    let laying = move || -> Result<(), MakeError> {
+        let mut image = machine_images::open_tree(&from)?;
+        let options = || {
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(&to)
+        };
+        let file = options().map_err(TreeError::from)?;
+        let laid = tree::lay(&tree, &mut image, io::BufWriter::new(file), UNPACKED_LIMIT);
+        // A file with another checksum is another one, whatever else is wrong with it.
+        if let Some(checksum) = checksum {
+            image.check(checksum)?;
+        }
+        laid.map_err(|source| TreeError::Lay {
+            image: name,
+            source,
+        })?;
+        Ok(())
+    };
+    let laid = tokio::task::spawn_blocking(laying).await;
+    laid.map_err(TreeError::from)??;
+    Ok(NewDisk { format, base: None })
+}
+
 /// A disk over the image of the cache, where the provider takes one and the file system cannot share blocks.
 async fn layered_disk(
     files: &MachineFiles,
     recipe: &Recipe<'_>,
+    contents: Image,
 ) -> Result<Option<NewDisk>, ImageError> {
     let can_layer = registry::provider(recipe.provider)
         .is_ok_and(|provider| provider.capabilities().can_layer_disks);
-    let (true, Some(stored)) = (
-        can_layer && recipe.image.cached.is_some(),
-        recipe.contents.format,
-    ) else {
+    let (true, Some(stored)) = (can_layer && recipe.image.cached.is_some(), contents.format) else {
         return Ok(None);
     };
     let format = DiskFormat::Qcow2;
@@ -146,7 +242,12 @@ async fn layered_disk(
 }
 
 /// The image as a user wants to see it: where it is, what it is, how large.
-pub(super) fn describe(name: &str, contents: Image) -> String {
+pub(super) fn describe(name: &str, contents: Contents) -> String {
+    let contents = match contents {
+        Contents::Disk(contents) => contents,
+        Contents::Tree(Packing::Tar) => return format!("{name} (tar)"),
+        Contents::Tree(packing) => return format!("{name} (tar in {})", packing.name()),
+    };
     let Some(format) = contents.format.map(stored_format) else {
         return "none (a blank disk)".to_owned();
     };

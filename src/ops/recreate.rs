@@ -19,14 +19,14 @@ use std::path::Path;
 use fs_err as fs;
 use machine_host::atomic::{self, Access};
 use machine_images::{Cache, Checksum, ImageError};
-use machine_provisioning::ProvisioningError;
 use machine_provisioning::keys::KeyPair;
+use machine_provisioning::{GuestSpec, ProvisioningError};
 use thiserror::Error;
 
 use super::data_disk::{self, DataDiskError};
 use super::image::{self, ImageRequest, LocalImage, ObtainError};
 use super::init::{self, Host, InitProgress, InitReporter, Reporter};
-use super::os_disk::{self, FormatError, Recipe};
+use super::os_disk::{self, FormatError, MakeError, Recipe, TreeError};
 use crate::machine::{DataDisk, MachineConfig, MachineName, Status};
 use crate::store::{EditGuard, MachineFiles, Store, StoreError, StoredMachine, next_generation};
 use crate::supervisor::client;
@@ -56,6 +56,9 @@ pub enum RecreateError {
          would be thrown away"
     )]
     NoDataDisk(MachineName),
+    /// Another disk cannot take the place of this one.
+    #[error("Machine `{0}` cannot be made anew, for its provider keeps its disk itself")]
+    KeptElsewhere(MachineName),
     /// It runs, or it cannot be known that it does not.
     #[error("Machine `{name}` is {}, and only a stopped one can be made anew", status.word())]
     NotStopped {
@@ -86,6 +89,9 @@ pub enum RecreateError {
     /// The image cannot become a disk.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The tree of the image cannot become the machine's.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// The provider has no such disks.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -117,6 +123,9 @@ impl RecreateError {
                 "save what is needed: podman save, podman volume export".to_owned(),
                 format!("if nothing of it is needed: machine recreate --discard-data {name}"),
             ],
+            Self::KeptElsewhere(name) => vec![format!(
+                "save what is needed, then `machine rm {name}` and `machine init {name}`"
+            )],
             Self::NotStopped { name, .. } => vec![format!(
                 "stop it with `machine stop {name}`, or stop and recreate it with `machine recreate --force {name}`"
             )],
@@ -128,7 +137,9 @@ impl RecreateError {
             Self::Format(error) => error.hints(),
             Self::DataDisk(error) => error.hints(),
             Self::Cancelled(_) => vec!["it has the disk that it had".to_owned()],
-            Self::Stop { .. } | Self::Provisioning(_) | Self::Lost { .. } => Vec::new(),
+            Self::Stop { .. } | Self::Tree(_) | Self::Provisioning(_) | Self::Lost { .. } => {
+                Vec::new()
+            }
         }
     }
 }
@@ -158,6 +169,9 @@ pub async fn recreate<E: Error + Send + Sync + 'static>(
     if config.data_disk.is_none() && !request.discard_data {
         return Err(RecreateError::NoDataDisk(name.clone()));
     }
+    if os_disk::is_kept_by(config.provider) {
+        return Err(RecreateError::KeptElsewhere(name.clone()));
+    }
     let status = client::status(&files).await;
     if !request.force {
         refuse_running(name, &status)?;
@@ -167,8 +181,7 @@ pub async fn recreate<E: Error + Send + Sync + 'static>(
         Some(image) => image::obtain(cache, image, &Reporter(reporter)).await?,
         None => image_of(cache, &config, &files)?,
     };
-    let contents = machine_images::inspect(&image.path)?;
-    os_disk::check_format(config.provider, &image, contents)?;
+    let contents = os_disk::look::<RecreateError>(config.provider, &image)?;
     go_on(name, reporter)?;
     reporter.progress(InitProgress::Image {
         description: os_disk::describe(&image.name, contents),
@@ -193,9 +206,11 @@ pub async fn recreate<E: Error + Send + Sync + 'static>(
     let config = store.load(name)?.config;
     let may_have_data_disk = os_disk::has_data_disk(config.provider);
     let gets_data_disk = may_have_data_disk && config.data_disk.is_none();
+    let guest = guest_of(&config, guard.files())?;
     let recipe = Recipe {
         image: &image,
         contents,
+        guest: &guest,
         checksum: request.image.as_ref().and_then(|image| image.checksum),
         provider: config.provider,
         bytes: os_disk::least_bytes(may_have_data_disk, config.resources.disk_gib),
@@ -204,13 +219,14 @@ pub async fn recreate<E: Error + Send + Sync + 'static>(
     let next = guard.files().of_generation(generation);
     let made = os_disk::make(&next, host, &recipe, &Reporter(reporter)).await;
     let disk = made.map_err(|error| match error {
-        ImageError::Cancelled { .. } => RecreateError::Cancelled(name.clone()),
-        error => error.into(),
+        MakeError::Image(ImageError::Cancelled { .. }) => RecreateError::Cancelled(name.clone()),
+        MakeError::Image(error) => error.into(),
+        MakeError::Tree(error) => error.into(),
     });
     let changed = disk.and_then(|disk| {
         go_on(name, reporter)?;
         reporter.progress(InitProgress::Completing);
-        write_ignition(&config, guard.files())?;
+        write_ignition(&config, &guest, guard.files())?;
         if gets_data_disk {
             data_disk::create(&guard.files().data_disk(), config.resources.disk_gib)?;
         }
@@ -282,8 +298,8 @@ fn image_of(
     }
 }
 
-/// Writes what the first boot of the new disk is told. The old one has had its first boot, or takes this one as well.
-fn write_ignition(config: &MachineConfig, files: &MachineFiles) -> Result<(), RecreateError> {
+/// What the guest is told for life.
+fn guest_of(config: &MachineConfig, files: &MachineFiles) -> Result<GuestSpec, RecreateError> {
     let read = |path: &Path| {
         fs::read_to_string(path).map_err(|source| RecreateError::from(StoreError::Read { source }))
     };
@@ -295,7 +311,22 @@ fn write_ignition(config: &MachineConfig, files: &MachineFiles) -> Result<(), Re
         public: line(&files.ssh_host_public_key())?,
     };
     let volumes = &config.volumes;
-    let ignition = init::ignition(&config.user, config.uid, volumes, client_key, host_key)?;
+    Ok(init::guest(
+        &config.user,
+        config.uid,
+        volumes,
+        client_key,
+        host_key,
+    ))
+}
+
+/// Writes what the first boot of the new disk is told. The old one has had its first boot, or takes this one as well.
+fn write_ignition(
+    config: &MachineConfig,
+    guest: &GuestSpec,
+    files: &MachineFiles,
+) -> Result<(), RecreateError> {
+    let ignition = machine_provisioning::ignition(guest)?;
     atomic::write(&files.ignition(), ignition.as_bytes(), Access::Private).map_err(|source| {
         let name = config.name.clone();
         StoreError::Write { name, source }.into()

@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::connection::machine as pair;
 use crate::connection::{ConnectionError, ConnectionsFile};
 use crate::machine::{DataDisk, MachineConfig, MachineName, Status};
+use crate::provider::{ProviderError, registry};
 use crate::store::{MachineFiles, Store, StoreError};
 use crate::supervisor::client;
 
@@ -94,6 +95,16 @@ pub enum RemoveError {
         /// Why it could not be stopped.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// What the hypervisor keeps of it stays.
+    #[error(
+        "What the hypervisor keeps of machine `{name}` could not be removed, so the machine was not"
+    )]
+    Kept {
+        /// The machine.
+        name: MachineName,
+        /// Why.
+        source: Box<ProviderError>,
+    },
     /// It was stopped and runs all the same.
     #[error("Machine `{name}` is {} after it was stopped, so it was not removed", status.word())]
     StillRunning {
@@ -129,6 +140,7 @@ impl RemoveError {
             Self::DataDiskInside { .. } => vec![
                 "move it out, and correct `data_disk` in the machine's `machine.toml`".to_owned(),
             ],
+            Self::Kept { source, .. } => source.hints(),
             Self::Stop { .. } | Self::StillRunning { .. } | Self::Lost { .. } => Vec::new(),
         }
     }
@@ -233,6 +245,7 @@ where
         }
     }
     client::sweep(&plan.files);
+    discard(plan).await?;
     let work = {
         let (store, connections) = (store.clone(), connections.clone());
         let plan = plan.clone();
@@ -243,6 +256,27 @@ where
         name: name.clone(),
         source,
     })?
+}
+
+/// What the hypervisor keeps of the machine goes first, for the machine's directory says what that is. A machine that
+/// nobody can read has perhaps something at each.
+async fn discard(plan: &RemovalPlan) -> Result<(), RemoveError> {
+    let kinds = match &plan.config {
+        Some(config) => vec![config.provider],
+        None => registry::kinds(),
+    };
+    for kind in kinds {
+        // A host that has not got the provider has nothing that it keeps.
+        let Ok(provider) = registry::provider(kind) else {
+            continue;
+        };
+        let discarded = provider.discard(&plan.files.provider_directory()).await;
+        discarded.map_err(|source| RemoveError::Kept {
+            name: plan.name.clone(),
+            source: Box::new(source),
+        })?;
+    }
+    Ok(())
 }
 
 /// The machine first: connections that lead nowhere are swept by the next command, a machine without any is not whole.

@@ -27,6 +27,7 @@ use thiserror::Error;
 use super::adopt;
 use super::data_disk::{self, DataDiskError, Shortage};
 use super::init::{Host, allocated_bytes};
+use super::os_disk;
 use crate::connection::{self, ConnectionError, ConnectionsFile};
 use crate::engine::{self, EngineError};
 use crate::machine::config::{ConfigError, LOCAL_TIME_ZONE};
@@ -137,6 +138,9 @@ pub enum SetError {
         /// Its size in GiB.
         current: u64,
     },
+    /// The disk is not ours to grow.
+    #[error("The disk of machine `{0}` cannot be resized, for its provider keeps it itself")]
+    DiskKeptElsewhere(MachineName),
     /// The disk cannot be grown.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -193,6 +197,7 @@ impl SetError {
                 }
                 hints
             }
+            Self::DiskKeptElsewhere(_) => vec!["it grows by itself as the guest writes".to_owned()],
             Self::Usb { .. } => vec!["`--usb \"\"` is taken: there are none".to_owned()],
             Self::Reload { name, .. } => vec![format!(
                 "a stopped machine takes it as well: machine stop {name}"
@@ -349,6 +354,9 @@ pub async fn set(
             });
         }
         let data_disk = guard.files().data_disk_of(&old);
+        if data_disk.is_none() && os_disk::is_kept_by(old.provider) {
+            return Err(SetError::DiskKeptElsewhere(name.clone()));
+        }
         let disk = data_disk.unwrap_or_else(|| guard.files().os_disk(old.disk));
         data_disk::check_fits(host, &disk, wanted)?;
         shortage = check_space(host, &disk, wanted)?;
@@ -549,7 +557,7 @@ async fn grow(disk: &Path, format: DiskFormat, disk_gib: u64) -> Result<u64, Ima
     let bytes = disk_gib.saturating_mul(GIB);
     let stored = match format {
         DiskFormat::Qcow2 => machine_images::DiskFormat::Qcow2,
-        DiskFormat::Raw => machine_images::DiskFormat::Raw,
+        DiskFormat::Raw | DiskFormat::Tar => machine_images::DiskFormat::Raw,
     };
     let grown = machine_images::grow(disk, stored, bytes).await?;
     Ok(grown.virtual_bytes.div_ceil(GIB))

@@ -15,7 +15,7 @@ use crate::docker_socket::{self, Claim};
 use crate::machine::deadlines;
 use crate::machine::name::MachineName;
 use crate::ops::adopt;
-use crate::store::{MachineFiles, Store, StoreError};
+use crate::store::{MachineFiles, Store, StoreError, not_writable};
 use crate::supervisor::client::{self, ClientError, Connection};
 use crate::supervisor::control::{BUILD, Reply, WireStatus, told_apart};
 use crate::supervisor::events::{Event, Failure, Stamped};
@@ -150,6 +150,7 @@ impl StartError {
             Self::SupervisorDied { log, .. } => {
                 vec![format!("The supervisor's log is `{}`", log.display())]
             }
+            Self::Spawn { source, .. } => not_writable(source),
             _ => Vec::new(),
         }
     }

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::machine::ProviderKind;
 use crate::provider::ExitReason;
+use crate::provider::wsl::WslError;
 
 /// A failure at the boundary to the hypervisor. [`hints`](Self::hints) says what to do about it.
 #[derive(Debug, Error)]
@@ -163,6 +164,10 @@ pub enum ProviderError {
         description: String,
     },
 
+    /// WSL did not do what it was asked.
+    #[error(transparent)]
+    Wsl(#[from] WslError),
+
     /// A signal could not be sent.
     #[error("The virtual machine with process number {pid} could not be ended")]
     Kill {
@@ -197,6 +202,7 @@ impl ProviderError {
             Self::EndedAtOnce { reason, .. } if reason.last_lines.len() > 1 => {
                 reason.last_lines.clone()
             }
+            Self::Wsl(error) => error.hints(),
             Self::MonitorSilent { .. } => vec![
                 "Another process may hold the monitor; a second supervisor of this machine would"
                     .to_owned(),

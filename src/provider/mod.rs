@@ -31,13 +31,16 @@ mod version;
 pub mod vm;
 pub mod wsl;
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;
 
 pub use error::ProviderError;
 pub use plan::{
     Accelerator, Capabilities, CarrierKind, FirstBootChannel, GuestIds, LaunchPlan, NetworkJoint,
-    ResolveRequest, Resolved, SharePlan, ShareWay, StockImages, Survey, VmPaths, VsockWay,
+    ResolveRequest, Resolved, SeedForm, SharePlan, ShareWay, StockImages, Survey, VmPaths,
+    VsockWay,
 };
 pub use vm::{
     ExitReason, HelperProcess, HelperRole, LinkIo, LinkStream, PauseReason, Progress, Vm, VmEvent,
@@ -81,4 +84,10 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
         helpers: &[HelperProcess],
         events: VmEvents,
     ) -> Result<Box<dyn Vm>, ProviderError>;
+
+    /// Removes what launches with this [`VmPaths::own_directory`] made outside of it, before it is removed. What is not
+    /// noted there is not the machine's.
+    async fn discard(&self, _own_directory: &Path) -> Result<(), ProviderError> {
+        Ok(())
+    }
 }

@@ -24,8 +24,8 @@ pub struct Capabilities {
     pub network: NetworkOffer,
     /// Whether the guest tells its disks apart by serial numbers, without which it has no [`LaunchPlan::data_disk`].
     pub names_disks: bool,
-    /// Whether the agent and the parameters of the boot come on a seed disk.
-    pub needs_seed: bool,
+    /// What the agent and the parameters of the boot come in.
+    pub seed: SeedForm,
     /// Whether the journal of a failed first boot is written to a file of the host.
     pub has_first_boot_journal: bool,
     /// Whether the guest's console is written to a file of the host.
@@ -34,6 +34,15 @@ pub struct Capabilities {
     pub can_attach: bool,
     /// Whether a running VM can be saved and restored.
     pub can_suspend: bool,
+}
+
+/// What carries the agent and the parameters of a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeedForm {
+    /// A disk with a file system.
+    Disk,
+    /// A tar archive.
+    Archive,
 }
 
 /// The images of a stream that a provider takes.
@@ -54,6 +63,8 @@ pub enum CarrierKind {
     Vsock,
     /// A named virtio-serial port.
     VirtioSerial,
+    /// A program of the host, started for each session, whose standard streams lead to the agent.
+    Program,
 }
 
 /// How the guest's network card is joined to what carries its packets.
@@ -83,6 +94,8 @@ pub enum FirstBootChannel {
         /// The port.
         port: u32,
     },
+    /// There is no Ignition: what it would do is laid into the tree of the image when the machine is made.
+    Laid,
 }
 
 /// What runs a guest's instructions.
@@ -275,6 +288,9 @@ pub struct VmPaths {
     pub console_log: PathBuf,
     /// What the VM's program writes to its standard error. Appended to.
     pub vm_log: PathBuf,
+    /// A directory that is the provider's alone, for a hypervisor that keeps a system itself: what it was given to keep is
+    /// noted there. Made by the launch where it is needed.
+    pub own_directory: PathBuf,
 }
 
 impl VmPaths {
@@ -337,6 +353,7 @@ pub(crate) mod testing {
                 network_socket: file("network.sock"),
                 console_log: file("console.log"),
                 vm_log: file("vm.log"),
+                own_directory: file("provider"),
             },
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
+use crate::link::CarrierProgram;
 use crate::provider::ProviderError;
 
 /// Where a VM's events go. Unbounded, for a supervisor that waits for the answer to a request must not stop the
@@ -34,6 +35,11 @@ pub trait Vm: Send + Sync + fmt::Debug {
 
     /// The guest's vsock device. Not known for a VM that was attached to.
     fn vsock(&self) -> Option<VsockDevice>;
+
+    /// The program whose standard streams are a carrier, where the VM has one.
+    fn carrier_program(&self) -> Option<CarrierProgram> {
+        None
+    }
 
     /// Connects to the host's end of the best carrier that needs no further help. The stream is there at once, whether
     /// or not a guest listens. A carrier takes one client: the stream of before must have been dropped, and what the

@@ -99,8 +99,8 @@ pub enum StoreError {
         /// The machine.
         name: MachineName,
     },
-    /// The list of machines could not be locked.
-    #[error("The list of machines could not be locked")]
+    /// The list of machines, or one of them, could not be locked.
+    #[error("The machines' files could not be locked")]
     Lock {
         /// What the lock says.
         source: LockError,
@@ -222,10 +222,29 @@ impl StoreError {
                 "the next command that changes something tries again, and nothing deletes it before"
                     .to_owned()
             }
-            Self::NotUnicode(_) | Self::Lock { .. } | Self::Read { .. } | Self::Write { .. } => {
-                return Vec::new();
+            Self::Lock {
+                source: LockError::Open { source, .. } | LockError::Take { source, .. },
             }
+            | Self::Write { source, .. } => return not_writable(source),
+            Self::Read { source } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "you need the right to read it".to_owned()
+            }
+            Self::NotUnicode(_) | Self::Lock { .. } | Self::Read { .. } => return Vec::new(),
         };
         vec![hint]
+    }
+}
+
+/// What helps where the system does not let a file of the machines be written; the error names the file.
+pub(crate) fn not_writable(source: &io::Error) -> Vec<String> {
+    let elsewhere = "or let `MACHINE_HOME` or `XDG_DATA_HOME` name another directory";
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            vec![format!("you need the right to write there, {elsewhere}")]
+        }
+        io::ErrorKind::ReadOnlyFilesystem => vec![format!(
+            "the file system is read-only: make it writable, {elsewhere}"
+        )],
+        _ => Vec::new(),
     }
 }

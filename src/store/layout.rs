@@ -19,6 +19,7 @@
 //! |---|---|---|
 //! | the directory of its sockets | `<short sockets>/<8 hex>`, see [`MachineFiles::outside`] | it is a directory; the number is the digest of the machine's own path, whatever `machine.toml` says |
 //! | the pair of connections NAME and NAME-root, under any name | podman's connections | they use the machine's key or lead to one of its sockets (`src/connection/machine.rs`) |
+//! | a system that the hypervisor keeps | with the hypervisor, under a name | it is noted in the machine's `provider` |
 //! | a program that outlived VM and supervisor | `vm.json` | number, start time and boot are those of the process |
 //!
 //! Nothing is linked into the directories of podman or docker. Images of the cache belong to nobody; a machine's disk lies
@@ -178,6 +179,8 @@ impl MachineFiles {
         vm_record = "vm.json";
         /// When the machine was last up.
         last_up = "last-up";
+        /// What a hypervisor that keeps a machine's system itself has noted of that, and perhaps its disk: a directory.
+        provider_directory = "provider";
     }
 
     files! { sockets:
@@ -282,7 +285,8 @@ pub(super) fn os_generation(file: &str) -> Option<u32> {
     };
     // Only what this program would write is its.
     let mut names = [OS_DISK, BASE].into_iter().flat_map(|stem| {
-        [DiskFormat::Qcow2, DiskFormat::Raw].map(|format| os_file(stem, generation, format))
+        [DiskFormat::Qcow2, DiskFormat::Raw, DiskFormat::Tar]
+            .map(|format| os_file(stem, generation, format))
     });
     names.any(|name| name == file).then_some(generation)
 }

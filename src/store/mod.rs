@@ -33,6 +33,7 @@ use machine_host::lock::FileLock;
 
 pub use draft::Draft;
 pub use edit::EditGuard;
+pub(crate) use error::not_writable;
 pub use error::{CorruptReason, StoreError};
 pub use layout::MachineFiles;
 pub use os_disks::next_generation;

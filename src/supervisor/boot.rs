@@ -9,7 +9,7 @@ use std::sync::Arc;
 use machine_host::atomic::{self, Access};
 use machine_host::facts;
 use machine_images::ImageKind;
-use machine_protocol::boot::{BootParameters, Carrier, Share, VIRTIO_SERIAL_PORT};
+use machine_protocol::boot::{BRIDGE_SOCKET, BootParameters, Carrier, Share, VIRTIO_SERIAL_PORT};
 use machine_protocol::secret::Secret;
 use tokio::sync::mpsc;
 
@@ -24,12 +24,12 @@ use super::vsock::Waiting;
 use crate::agent::{self, AgentError};
 use crate::connection::ConnectionsFile;
 use crate::hostfacts::{self, Host};
-use crate::link::VsockEnd;
+use crate::link::{CarrierProgram, VsockEnd};
 use crate::machine::DiskFormat;
 use crate::machine::config::MachineConfig;
 use crate::provider::{
     CarrierKind, FirstBootChannel, LaunchPlan, NetworkJoint, Provider, ProviderError,
-    ResolveRequest, Vm, VmEvents, VmPaths,
+    ResolveRequest, SeedForm, Vm, VmEvents, VmPaths,
 };
 use crate::store::Store;
 use crate::store::layout::MachineFiles;
@@ -50,6 +50,8 @@ pub(super) enum BootReport {
         vsock: Option<VsockEnd>,
         /// The host's end of the virtio-serial port, where it has one.
         serial: Option<PathBuf>,
+        /// The program that carries the link, where it has one.
+        program: Option<Box<CarrierProgram>>,
         /// What answers Ignition until the guest is up, where that is for the host to do.
         first_boot: Option<FirstBootServer>,
         /// The program that carries its packets, where there is one, and with what it was started.
@@ -139,6 +141,7 @@ impl Boot {
             // What runs its instructions was decided by another supervisor: the longer deadlines are safe.
             return attached
                 .map(|vm| BootReport::Launched {
+                    program: vm.carrier_program().map(Box::new),
                     vm,
                     vsock,
                     serial: self.serial(provider),
@@ -193,8 +196,9 @@ impl Boot {
         let guest_shares = shares::for_guest(&shares, resolved.shares.as_ref());
         let seed = self.clone();
         let loopback = outgoing.host_loopback();
+        let form = provider.capabilities().seed;
         let written = tokio::task::spawn_blocking(move || {
-            seed.write_seed(&host, loopback, carriers, guest_shares)
+            seed.write_seed(form, &host, loopback, carriers, guest_shares)
         })
         .await;
         let warnings = written.map_err(|error| {
@@ -248,6 +252,7 @@ impl Boot {
             return Err(failure);
         }
         Ok(BootReport::Launched {
+            program: vm.carrier_program().map(Box::new),
             vm,
             vsock,
             serial: self.serial(provider),
@@ -300,10 +305,16 @@ impl Boot {
         let serial = self.serial(provider).map(|_| Carrier::VirtioSerial {
             port: VIRTIO_SERIAL_PORT.to_owned(),
         });
+        let carriers = provider.capabilities().carriers;
+        let bridge = Carrier::Bridge {
+            socket: BRIDGE_SOCKET.to_owned(),
+        };
+        let bridge = carriers.contains(&CarrierKind::Program).then_some(bridge);
         vsock
             .map(Waiting::carrier)
             .into_iter()
             .chain(serial)
+            .chain(bridge)
             .collect()
     }
 
@@ -313,7 +324,7 @@ impl Boot {
         provider: &dyn Provider,
     ) -> Result<Option<FirstBootServer>, Failure> {
         match provider.capabilities().first_boot {
-            FirstBootChannel::FirmwareConfiguration => Ok(None),
+            FirstBootChannel::FirmwareConfiguration | FirstBootChannel::Laid => Ok(None),
             FirstBootChannel::VsockHttp { port } => {
                 let socket = self.paths().vsock_port_socket(port);
                 let server = FirstBootServer::begin(&self.files.ignition(), &socket);
@@ -336,12 +347,14 @@ impl Boot {
             network_socket: self.files.network_socket(),
             console_log: self.files.console_log(),
             vm_log: self.files.vm_log(),
+            own_directory: self.files.provider_directory(),
         }
     }
 
     /// Writes the seed with what the guest is to know of its host; what could not be found out is a warning.
     fn write_seed(
         &self,
+        form: SeedForm,
         host: &Host,
         loopback: Option<Ipv4Addr>,
         carriers: Vec<Carrier>,
@@ -364,8 +377,11 @@ impl Boot {
             data_disk: data_disk::for_guest(&self.config),
         };
         let certificates = gathered.certificates.as_deref();
-        let image = machine_provisioning::seed::image(&agent, &parameters, certificates);
-        let image = image.map_err(|error| {
+        let make = match form {
+            SeedForm::Disk => machine_provisioning::seed::image,
+            SeedForm::Archive => machine_provisioning::seed::archive,
+        };
+        let image = make(&agent, &parameters, certificates).map_err(|error| {
             Failure::new("The seed disk cannot be made")
                 .coded(Code::HostFiles)
                 .because(error.to_string())
@@ -399,6 +415,12 @@ fn check_image(config: &MachineConfig, disk: &Path, format: DiskFormat) -> Resul
     let expected = match format {
         DiskFormat::Qcow2 => machine_images::DiskFormat::Qcow2,
         DiskFormat::Raw => machine_images::DiskFormat::Raw,
+        DiskFormat::Tar => {
+            let tree = machine_images::open_tree(disk);
+            return tree
+                .map(drop)
+                .map_err(|error| unusable(config, disk, error.to_string()));
+        }
     };
     let cause = match machine_images::recognise(disk) {
         Ok(ImageKind::Disk { format, .. }) if format == expected => return Ok(()),

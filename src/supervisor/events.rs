@@ -275,12 +275,8 @@ impl EventLog {
     /// A log that cannot be written must not keep a machine from running: the error is traced and the log stays closed.
     pub fn open(path: &Path) -> Self {
         set_aside_overgrown(path);
-        let file = fs_err::OpenOptions::new()
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(path);
-        let file = file.and_then(|mut file| {
+        let file = machine_host::access::open_to_append(path).and_then(|file| {
+            let mut file = fs_err::File::from_parts(file, path);
             end_line(&mut file)?;
             Ok(file)
         });

@@ -272,6 +272,7 @@ impl Owner {
                 vm,
                 vsock,
                 serial,
+                program,
                 first_boot,
                 network,
                 emulated,
@@ -283,7 +284,9 @@ impl Owner {
                 }
                 self.network = network.map(|carried| self.keep_network(*carried));
                 self.first_boot = first_boot;
-                let carriers = link::in_order(vsock, serial, self.config.vsock == Vsock::UserFirst);
+                let mut carriers =
+                    link::in_order(vsock, serial, self.config.vsock == Vsock::UserFirst);
+                carriers.extend(program.map(|program| Carrier::Program(*program)));
                 Some(self.launched(vm, carriers, emulated, adopted).await)
             }
         }

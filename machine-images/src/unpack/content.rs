@@ -101,6 +101,17 @@ impl<R: Read> Content<R> {
         }
     }
 
+    /// Fills `output` with what is compressed in the file, archive or not, as far as there is any. Not to be mixed with
+    /// [`fill`](Self::fill).
+    pub(crate) fn fill_archive(&mut self, output: &mut [u8]) -> Result<usize, UnpackError> {
+        self.outer.fill(output)
+    }
+
+    /// Whether what is compressed in the file, or the file itself, begins as a tar archive does.
+    pub(crate) fn is_tar(&mut self) -> Result<bool, UnpackError> {
+        self.outer.peek()
+    }
+
     fn begin(&mut self, output: &mut [u8]) -> Result<usize, UnpackError> {
         if self.outer.peek()? {
             self.tar = Some(Tar::default());

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use crate::access;
 use crate::process::{ProcessIdentity, spawn_detached};
 use crate::watch::DirectoryWatch;
 
@@ -74,11 +75,7 @@ impl Companion {
     /// It has a session of its own and inherits nothing but what the command was given. A program that ends at once is
     /// an error, as far as that is seen at once.
     pub fn start(mut command: Command, log: &Path) -> io::Result<Self> {
-        let log = fs_err::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log)?
-            .into_file();
+        let log = access::open_to_append(log)?;
         command.stdout(log.try_clone()?).stderr(log);
         let mut child = spawn_detached(&mut command)?;
         // With the command our copies of what is inherited go, so that the program's end is seen at the other side.

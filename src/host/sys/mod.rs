@@ -24,14 +24,16 @@ pub(crate) use macos::{boot_id, ended, kill, memory_bytes, process_start, termin
 pub(crate) use unix::{
     create_private_directories, effective_root, free_bytes, group_id, is_executable, is_socket,
     lock_record, make_private, mode, names_of_program, open_private, open_regular, open_shared,
-    owner, persist, same_file, set_mode, spawn_detached, sync_directory, total_bytes, user_id,
+    open_to_append, owner, persist, same_file, set_mode, spawn_detached, sync_directory,
+    total_bytes, user_id,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
     SessionEnd, boot_id, create_private_directories, effective_root, ended, free_bytes, group_id,
     is_executable, is_socket, kill, lock_record, make_private, memory_bytes, mode,
-    names_of_program, open_private, open_regular, open_shared, owner, persist, process_start,
-    same_file, set_mode, spawn_detached, sync_directory, terminate, total_bytes, user_id,
+    names_of_program, open_private, open_regular, open_shared, open_to_append, owner, persist,
+    process_start, same_file, set_mode, spawn_detached, sync_directory, terminate, total_bytes,
+    user_id,
 };
 
 /// Whose convention for directories holds here.

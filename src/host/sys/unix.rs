@@ -109,6 +109,7 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 pub(crate) fn create_private_directories(path: &Path) -> io::Result<()> {
+    refuse_links_of_others(path)?;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -120,14 +121,62 @@ pub(crate) fn create_private_directories(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The owner of the system's files as a user namespace shows them that has no root of the host.
+const UNMAPPED: u32 = 65_534;
+
+/// Fails where a link on the way to `path` was made by somebody who is neither this user nor the system: what is made
+/// behind it would be made where that one wants it.
+fn refuse_links_of_others(path: &Path) -> io::Result<()> {
+    for part in path.ancestors() {
+        let Ok(found) = std::fs::symlink_metadata(part) else {
+            continue;
+        };
+        if found.is_symlink() && foreign(found.uid(), user_id()) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!(
+                    "`{}` is a symbolic link that another user made ({}), which is not followed",
+                    part.display(),
+                    found.uid()
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn foreign(owner: u32, user: u32) -> bool {
+    ![0, UNMAPPED, user].contains(&owner)
+}
+
 pub(crate) fn open_private(path: &Path) -> io::Result<File> {
-    std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
+    let mut options = std::fs::OpenOptions::new();
+    open_own(options.read(true).write(true).truncate(false), path)
+}
+
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    open_own(std::fs::OpenOptions::new().read(true).append(true), path)
+}
+
+/// Opens a file of ours (0600), which is made where it is missing. A link is not followed, no pipe is waited for, and
+/// what is no file is refused.
+fn open_own(options: &mut std::fs::OpenOptions, path: &Path) -> io::Result<File> {
+    use rustix::fs::OFlags;
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let opened = options
         .create(true)
-        .truncate(false)
         .mode(0o600)
-        .open(path)
+        .custom_flags(flags)
+        .open(path);
+    let refused = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    match opened {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => refused("it is no file"),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            refused("it is a symbolic link, which is not followed")
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A file that other users may read, as far as the umask lets them, in a directory that is made where it is missing.
@@ -176,9 +225,9 @@ pub(crate) fn same_file(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-pub(crate) fn spawn_detached(command: &mut Command) -> io::Result<Child> {
+pub(crate) fn spawn_detached(command: &mut Command, input: Stdio) -> io::Result<Child> {
     close_inherited_on_exec()?;
-    command.stdin(Stdio::null());
+    command.stdin(input);
     own_session(command);
     command.spawn()
 }
@@ -282,6 +331,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_ours_is_no_link_and_no_pipe() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink(at("precious"), at("link")).unwrap();
+        let made = Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+        assert!(made.success());
+        for open in [open_private, open_to_append] {
+            let error = open(&at("link")).unwrap_err();
+            assert!(error.to_string().contains("symbolic link"), "{error}");
+            assert!(!at("precious").exists());
+            open(&at("pipe")).unwrap_err();
+            open(directory.path()).unwrap_err();
+        }
+        fs_err::write(at("log"), "a").unwrap();
+        io::Write::write_all(&mut open_to_append(&at("log")).unwrap(), b"b").unwrap();
+        assert_eq!(fs_err::read(at("log")).unwrap(), b"ab");
+        drop(open_to_append(&at("new")).unwrap());
+        assert_eq!(mode(&at("new")), 0o600);
+    }
+
+    #[test]
+    fn links_of_the_system_and_of_the_user_are_followed() {
+        for (owner, expected) in [(0, false), (1000, false), (65_534, false), (1001, true)] {
+            assert_eq!(foreign(owner, 1000), expected, "{owner}");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs_err::create_dir(at("disk")).unwrap();
+        std::os::unix::fs::symlink(at("disk"), at("data")).unwrap();
+        create_private_directories(&at("data/machines")).unwrap();
+        assert_eq!(mode(&at("disk/machines")), 0o700);
+    }
+
+    #[test]
     fn directory_of_ours_is_made_private() {
         let directory = tempfile::tempdir().unwrap();
         fs_err::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
@@ -301,7 +384,7 @@ mod tests {
             "ps -o sid= -p $$; read line || echo no input; echo; exec sleep 100",
         ]);
         command.stdout(Stdio::piped());
-        let mut child = spawn_detached(&mut command).unwrap();
+        let mut child = spawn_detached(&mut command, Stdio::null()).unwrap();
         drop(writer);
         // The end of the pipe is seen although the child still runs.
         assert_eq!(reader.read(&mut [0; 1]).unwrap(), 0);

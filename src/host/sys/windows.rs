@@ -243,6 +243,14 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .open(path)
+}
+
 /// The profile is private by its access list; within it there is nothing to share with.
 pub(crate) fn open_shared(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
@@ -268,11 +276,11 @@ pub(crate) fn same_file(_file: &File, path: &Path) -> io::Result<bool> {
     path.try_exists()
 }
 
-pub(crate) fn spawn_detached(command: &mut Command) -> io::Result<Child> {
+pub(crate) fn spawn_detached(command: &mut Command, input: Stdio) -> io::Result<Child> {
     keep_standard_handles();
     let flags = DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP;
     command
-        .stdin(Stdio::null())
+        .stdin(input)
         .creation_flags(flags | CREATE_BREAKAWAY_FROM_JOB);
     match command.spawn() {
         // The job that we are in does not let go of its processes.

@@ -132,13 +132,14 @@ fn remake(premises: &Premises, name: &MachineName, lost: Lost) -> Mended {
             let config = config.config;
             let client_key = key(&files.ssh_client_key())?;
             let host_key = key(&files.ssh_host_key())?;
-            let text = init::ignition(
+            let guest = init::guest(
                 &config.user,
                 config.uid,
                 &config.volumes,
                 client_key.public,
                 host_key,
             );
+            let text = machine_provisioning::ignition(&guest);
             (files.ignition(), text.map_err(|error| line(&error))?, None)
         }
     };

@@ -281,6 +281,13 @@ fn image(path: &Path, format: DiskFormat) -> DiskState {
     let expected = match format {
         DiskFormat::Qcow2 => machine_images::DiskFormat::Qcow2,
         DiskFormat::Raw => machine_images::DiskFormat::Raw,
+        DiskFormat::Tar => {
+            return file(path, || {
+                let tree = machine_images::open_tree(path);
+                tree.map(drop)
+                    .map_err(|error| Told::of(&error, Vec::new()).line())
+            });
+        }
     };
     file(path, || match machine_images::recognise(path) {
         Ok(ImageKind::Disk { format, .. }) if format == expected => Ok(()),

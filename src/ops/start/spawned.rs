@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use machine_host::access;
 use machine_host::directories::{Directories, MACHINE_HOME};
 use machine_host::local_socket;
 use machine_host::process;
@@ -72,15 +73,12 @@ impl Supervisor {
         files: &MachineFiles,
     ) -> std::io::Result<Self> {
         let log = files.supervisor_log();
-        let stderr = fs_err::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)?;
+        let stderr = access::open_to_append(&log)?;
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(words(name, options, &[]))
             .stdout(Stdio::piped())
-            .stderr(stderr.into_file());
+            .stderr(stderr);
         let mut child = process::spawn_detached(&mut command)?;
         let stdout = child
             .stdout
@@ -103,6 +101,8 @@ impl Supervisor {
         options: StartOptions,
         files: &MachineFiles,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        // The system would follow a link in its place.
+        drop(access::open_to_append(&files.supervisor_log())?);
         let folder = tempfile::Builder::new()
             .prefix("machine-start-")
             .tempdir_in(services.directory())?;

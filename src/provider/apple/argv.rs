@@ -107,7 +107,7 @@ impl Arguments {
     fn vsock(&mut self, plan: &LaunchPlan, surroundings: &Surroundings<'_>) {
         let ignition = match surroundings.flavour.capabilities.first_boot {
             FirstBootChannel::VsockHttp { port } => Some(port),
-            FirstBootChannel::FirmwareConfiguration => None,
+            FirstBootChannel::FirmwareConfiguration | FirstBootChannel::Laid => None,
         };
         for port in [VSOCK_PORT].into_iter().chain(ignition) {
             let socket = plan.paths.vsock_port_socket(port);

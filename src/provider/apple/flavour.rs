@@ -3,7 +3,7 @@
 
 use crate::machine::{DiskFormat, Egress, NetworkOffer, NetworkSocket, ProviderKind};
 use crate::provider::version::Version;
-use crate::provider::{Capabilities, CarrierKind, FirstBootChannel, StockImages};
+use crate::provider::{Capabilities, CarrierKind, FirstBootChannel, SeedForm, StockImages};
 
 /// The vsock port at which Ignition asks on the platforms `applehv` and `libkrun`.
 const IGNITION_PORT: u32 = 1024;
@@ -66,7 +66,7 @@ const CAPABILITIES: Capabilities = Capabilities {
         own_addresses: true,
     },
     names_disks: true,
-    needs_seed: true,
+    seed: SeedForm::Disk,
     has_first_boot_journal: false,
     has_console_log: true,
     can_attach: true,

@@ -9,10 +9,11 @@ mod platform;
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use fs_err as fs;
-use machine_host::process::{ProcessIdentity, spawn_detached};
+use machine_host::access;
+use machine_host::process::{ProcessIdentity, spawn_detached, spawn_detached_reading};
 
 use crate::provider::{ExitReason, ProviderError};
 
@@ -71,10 +72,7 @@ pub(super) fn open_log(path: &Path) -> Result<(fs::File, u64), ProviderError> {
 }
 
 fn open(path: &Path) -> io::Result<(fs::File, u64)> {
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?;
+    let file = fs::File::from_parts(access::open_to_append(path)?, path);
     if file.metadata()?.len() > LOG_LIMIT {
         file.set_len(0)?;
     }
@@ -100,7 +98,32 @@ impl NewProcess {
         };
         let log = log.into_parts().0;
         command.stdout(log.try_clone().map_err(failed)?).stderr(log);
-        let child = spawn_detached(&mut command).map_err(failed)?;
+        Self::spawn(command, None)
+    }
+
+    /// The same, with `input` to read; what it says to its standard output is for the caller, who reads the beginning of it.
+    pub(super) fn start_speaking(
+        mut command: Command,
+        input: std::fs::File,
+        log: fs::File,
+    ) -> Result<(Self, Option<ChildStdout>), ProviderError> {
+        command.stdout(Stdio::piped()).stderr(log.into_parts().0);
+        let mut process = Self::spawn(command, Some(input))?;
+        let said = process.child.as_mut().and_then(|child| child.stdout.take());
+        Ok((process, said))
+    }
+
+    fn spawn(mut command: Command, input: Option<std::fs::File>) -> Result<Self, ProviderError> {
+        let program = PathBuf::from(command.get_program());
+        let failed = |source| ProviderError::Spawn {
+            program: program.clone(),
+            source,
+        };
+        let child = match input {
+            Some(input) => spawn_detached_reading(&mut command, input),
+            None => spawn_detached(&mut command),
+        };
+        let child = child.map_err(failed)?;
         // With the command our copies of what is inherited go, so that the end of the VM is the end of its sockets.
         drop(command);
         let identity = ProcessIdentity::of(child.id()).map_err(failed)?;

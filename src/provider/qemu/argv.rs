@@ -543,7 +543,8 @@ fn inherited_listener(id: &str, fd: i32) -> OptionValue {
 fn format_driver(format: DiskFormat) -> &'static str {
     match format {
         DiskFormat::Qcow2 => "qcow2",
-        DiskFormat::Raw => "raw",
+        // No disk of its is a tar archive, which would be read as it is.
+        DiskFormat::Raw | DiskFormat::Tar => "raw",
     }
 }
 

@@ -27,7 +27,8 @@ use machine_host::{facts, program};
 use crate::machine::{DiskFormat, Egress, NetworkOffer, NetworkSocket, ProviderKind};
 use crate::provider::{
     Accelerator, Capabilities, CarrierKind, FirstBootChannel, HelperProcess, LaunchPlan, Provider,
-    ProviderError, ResolveRequest, Resolved, ShareWay, StockImages, Survey, Vm, VmEvents, VmPaths,
+    ProviderError, ResolveRequest, Resolved, SeedForm, ShareWay, StockImages, Survey, Vm, VmEvents,
+    VmPaths,
 };
 
 static CAPABILITIES: Capabilities = Capabilities {
@@ -46,7 +47,7 @@ static CAPABILITIES: Capabilities = Capabilities {
         own_addresses: false,
     },
     names_disks: true,
-    needs_seed: true,
+    seed: SeedForm::Disk,
     has_first_boot_journal: true,
     has_console_log: true,
     can_attach: true,

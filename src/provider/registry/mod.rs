@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::machine::ProviderKind;
 use crate::provider::apple::AppleProvider;
 use crate::provider::qemu::QemuProvider;
+use crate::provider::wsl::WslProvider;
 use crate::provider::{Provider, ProviderError};
 
 /// Lets this host have the providers of other hosts, if it is set to anything: for tests that put stand-ins of their
@@ -44,7 +45,8 @@ fn known(kind: ProviderKind) -> Result<Arc<dyn Provider>, ProviderError> {
         ProviderKind::Qemu => Ok(Arc::new(QemuProvider::new())),
         ProviderKind::AppleHv => Ok(Arc::new(AppleProvider::vfkit())),
         ProviderKind::LibKrun => Ok(Arc::new(AppleProvider::krunkit())),
-        ProviderKind::HyperV | ProviderKind::Wsl => Err(ProviderError::Unsupported(kind)),
+        ProviderKind::Wsl => Ok(Arc::new(WslProvider::new())),
+        ProviderKind::HyperV => Err(ProviderError::Unsupported(kind)),
     }
 }
 

@@ -10,9 +10,13 @@ use std::path::Path;
 pub const SEED: &str = "/run/machine/seed";
 
 /// What keeps a distribution alive, which WSL ends when no program of a caller runs in it: it takes the seed as a tar
-/// archive from its standard input, has the agent started with it, says `up` and stays.
-const KEEPER: &str = "umask 077 && mkdir -p /run/machine/seed && tar -xf - -C /run/machine/seed && \
-     systemctl start machine-agent.service && echo up && while :; do sleep 86400; done";
+/// archive from its standard input, has the agent started with it, says `up` and stays. In the power-off of the guest
+/// it says its [farewell](FAREWELL).
+const KEEPER: &str = "trap 'echo down >&2; exit 0' TERM; umask 077 && mkdir -p /run/machine/seed && tar -xf - -C /run/machine/seed && \
+     systemctl start machine-agent.service && echo up && while :; do sleep 86400 & wait; done";
+
+/// The keeper's last word in an orderly end of the distribution, where systemd asks each program to end.
+pub const FAREWELL: &str = "down";
 
 /// One call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +79,11 @@ pub fn keep(distro: &str) -> Call {
     program("keeper", distro, &["/bin/sh", "-c", KEEPER])
 }
 
+/// Has the guest power itself off.
+pub fn power_off(distro: &str) -> Call {
+    program("poweroff", distro, &["systemctl", "poweroff", "--no-block"])
+}
+
 /// Joins the standard streams to the agent.
 pub fn bridge(distro: &str) -> Call {
     let agent = format!("{SEED}/{}", machine_protocol::boot::SEED_AGENT);
@@ -114,6 +123,11 @@ mod tests {
             "-d a -u root --cd / --exec /run/machine/seed/agent --bridge"
         );
         assert_eq!(line(&running()), "--list --running --quiet");
+    }
+
+    #[test]
+    fn the_keeper_says_its_farewell() {
+        assert!(KEEPER.starts_with(&format!("trap 'echo {FAREWELL} >&2; exit 0' TERM; ")));
     }
 
     #[test]

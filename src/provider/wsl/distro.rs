@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use machine_host::atomic::{self, Access};
 use serde::{Deserialize, Serialize};
 
+use sha2::{Digest as _, Sha256};
+
 use super::error::WslError;
 use super::run::Wsl;
 
@@ -20,6 +22,17 @@ pub fn name(machine: &str, place: Option<u32>) -> String {
         None => format!("machine-{machine}"),
         Some(place) => format!("machine-{machine}-{place:08x}"),
     }
+}
+
+/// What is noted of a distribution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its name.
+    pub name: String,
+    /// The program that it was imported by.
+    pub program: PathBuf,
+    /// How far that got.
+    pub progress: Progress,
 }
 
 /// How far an import got.
@@ -70,10 +83,43 @@ pub struct Distro {
 }
 
 impl Distro {
+    /// The distribution that is noted in this directory, with the program that it was imported by; none where nothing is.
+    pub fn noted(directory: &Path) -> Result<Option<(Self, PathBuf)>, WslError> {
+        let distro = Self::at(directory, String::new());
+        Ok(distro.read()?.map(|record| {
+            let name = record.name;
+            (Self { name, ..distro }, record.program)
+        }))
+    }
+
+    /// The distribution of this machine, whose directory of the provider's this is; made where it is missing.
+    pub fn of(directory: &Path, machine: &str) -> Result<Self, WslError> {
+        if let Some((distro, _)) = Self::noted(directory)? {
+            return Ok(distro);
+        }
+        let digest = Sha256::digest(directory.as_os_str().as_encoded_bytes());
+        let [a, b, c, d, ..] = digest.0;
+        let distro = Self::at(
+            directory,
+            name(machine, Some(u32::from_be_bytes([a, b, c, d]))),
+        );
+        let made = atomic::create_private_dir_all(directory);
+        made.map_err(|error| distro.failed(error))?;
+        Ok(distro)
+    }
+
+    fn at(directory: &Path, name: String) -> Self {
+        Self {
+            name,
+            place: directory.join("disk"),
+            record: directory.join("distribution.json"),
+        }
+    }
+
     /// Sees to it that the distribution is there, made from `tar` if it must be. Interrupted at any point, the next call
     /// brings it to an end.
     pub async fn ensure(&self, wsl: &Wsl, tar: &Path) -> Result<(), WslError> {
-        let record = self.read()?;
+        let record = self.read()?.map(|record| record.progress);
         match decide(record, wsl.is_registered(&self.name).await?) {
             Step::Nothing => return Ok(()),
             Step::Refuse => return Err(WslError::Foreign(self.name.clone())),
@@ -81,9 +127,9 @@ impl Distro {
             Step::ImportAnew => wsl.unregister(&self.name).await?,
             Step::Import => {}
         }
-        self.write(Progress::Importing)?;
+        self.write(wsl, Progress::Importing)?;
         match wsl.import(&self.name, &self.place, tar).await {
-            Ok(()) => self.write(Progress::Imported),
+            Ok(()) => self.write(wsl, Progress::Imported),
             // Somebody was faster: what is there is not ours.
             Err(error @ WslError::Foreign(_)) => {
                 self.forget()?;
@@ -102,7 +148,7 @@ impl Distro {
         Ok(())
     }
 
-    fn read(&self) -> Result<Option<Progress>, WslError> {
+    fn read(&self) -> Result<Option<Record>, WslError> {
         let text = match fs_err::read(&self.record) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -112,8 +158,13 @@ impl Distro {
         read.map(Some).map_err(|error| self.failed(error.into()))
     }
 
-    fn write(&self, progress: Progress) -> Result<(), WslError> {
-        let text = serde_json::to_vec(&progress).map_err(|error| self.failed(error.into()))?;
+    fn write(&self, wsl: &Wsl, progress: Progress) -> Result<(), WslError> {
+        let record = Record {
+            name: self.name.clone(),
+            program: wsl.program().to_owned(),
+            progress,
+        };
+        let text = serde_json::to_vec(&record).map_err(|error| self.failed(error.into()))?;
         let written = atomic::write(&self.record, &text, Access::Private);
         written.map_err(|error| self.failed(error))
     }

@@ -10,6 +10,7 @@ use tokio::process::Command;
 use super::answer;
 use super::argv::{self, Call};
 use super::error::WslError;
+use crate::link::CarrierProgram;
 use crate::machine::deadlines::{self, Deadline};
 
 /// More than any answer has.
@@ -28,6 +29,21 @@ impl Wsl {
         Self {
             program: program.to_owned(),
             environment: environment.to_vec(),
+        }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The program of this call as what carries the link.
+    pub fn carrier(&self, call: &Call) -> CarrierProgram {
+        let utf8 = std::iter::once(("WSL_UTF8".into(), "1".into()));
+        CarrierProgram {
+            program: self.program.clone(),
+            arguments: call.arguments.clone(),
+            environment: utf8.chain(self.environment.iter().cloned()).collect(),
         }
     }
 
@@ -73,6 +89,14 @@ impl Wsl {
     pub async fn import(&self, distro: &str, place: &Path, tar: &Path) -> Result<(), WslError> {
         let call = argv::import(distro, place, tar);
         self.call(&call, distro, &deadlines::WSL_IMPORT)
+            .await
+            .map(drop)
+    }
+
+    /// Has the guest of a distribution power itself off; what it does about it is not waited for.
+    pub async fn power_off(&self, distro: &str) -> Result<(), WslError> {
+        let call = argv::power_off(distro);
+        self.call(&call, distro, &deadlines::WSL_END)
             .await
             .map(drop)
     }

@@ -19,6 +19,7 @@ use super::passthrough::Passthrough;
 
 /// The number under which the helper finds our end of its socket.
 const HELPER_END: i32 = 3;
+const OPTIONS: &str = "auto_unmount,default_permissions,nodev,nosuid,fsname=faults";
 
 /// A directory that is seen through the file system of faults. Dropped, it is unmounted; the helper does so also when
 /// this process dies.
@@ -34,14 +35,19 @@ pub(crate) struct Mounted {
 impl Mounted {
     /// Shows `root` at `at`, both of which are there.
     pub(crate) fn new(root: &Path, at: &Path) -> Self {
+        Self::with(root, at, "rw")
+    }
+
+    /// The same, and the kernel lets nobody change it.
+    pub(crate) fn read_only(root: &Path, at: &Path) -> Self {
+        Self::with(root, at, "ro")
+    }
+
+    fn with(root: &Path, at: &Path, mode: &str) -> Self {
         let (socket, theirs) = UnixStream::pair().expect("a pair of sockets");
         let mut command = Command::new("fusermount3");
         command
-            .args([
-                "-o",
-                "auto_unmount,default_permissions,nodev,nosuid,fsname=faults",
-                "--",
-            ])
+            .args(["-o", &format!("{mode},{OPTIONS}"), "--"])
             .arg(at)
             .env("_FUSE_COMMFD", HELPER_END.to_string())
             .stdin(Stdio::null())

@@ -32,12 +32,19 @@ done
 echo ready
 exec </dev/null >/dev/null 2>&1
 trap : CHLD
+trap 'exit 0' USR1
 while :; do sleep 86400 & wait; done
 "#;
 
-/// What stands for systemd. Only `start` of a unit with one command is known; anything else fails as it would on a host
+/// What stands for systemd. Only `start` of a unit with one command is known, that the boot is over, and `poweroff`, which asks every program to end
+/// before the instance does; anything else fails as it would on a host
 /// without the unit.
 const SYSTEMCTL: &str = r#"#!/bin/sh
+if [ "$1" = poweroff ]; then
+    setsid sh -c 'trap : TERM; kill -TERM -1; sleep 1; kill -USR1 1' </dev/null >/dev/null 2>&1 &
+    exit 0
+fi
+[ "$1" = is-system-running ] && { sleep 1; echo running; exit 0; }
 [ "$1" = start ] || exit 1
 unit=/etc/systemd/system/$2
 [ -r "$unit" ] || unit=/usr/lib/systemd/system/$2

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use machine::provider::wsl::distro::Distro;
@@ -19,7 +19,7 @@ use machine_protocol::secret::Secret;
 use machine_provisioning::{GuestSpec, HostKey, wsl as tree};
 use tokio::sync::Notify;
 
-use crate::support::{Host, WSL};
+use crate::support::{Host, WSL, agent};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -27,19 +27,6 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, what)
         .await
         .expect("it takes too long")
-}
-
-/// The agent as cargo built it for the tests of its own, and the libraries that it is linked with.
-fn agent() -> (Vec<u8>, Vec<PathBuf>) {
-    let built = Path::new(WSL).with_file_name("machine-agent");
-    let program = fs_err::read(&built).expect("`cargo build -p machine-agent` makes it");
-    let listed = Command::new("ldd").arg(&built).output().unwrap();
-    let listed = String::from_utf8(listed.stdout).unwrap();
-    let words = listed.split_whitespace();
-    let libraries = words
-        .filter(|word| word.starts_with('/'))
-        .map(PathBuf::from);
-    (program, libraries.collect())
 }
 
 fn seed(host: &Host, agent: &[u8], secret: &Secret) -> PathBuf {

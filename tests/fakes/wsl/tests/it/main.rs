@@ -7,6 +7,7 @@
 )]
 
 mod chain;
+mod cli;
 mod fake;
 mod provider;
 mod support;

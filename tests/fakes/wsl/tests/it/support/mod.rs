@@ -1,6 +1,6 @@
 //! A host with the stand-in for WSL, and a distribution of BusyBox alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
@@ -140,6 +140,9 @@ fn rootfs(files: &[(&str, &[u8])]) -> Vec<u8> {
             );
         }
     }
+    let systemctl = "usr/bin/systemctl";
+    let to = Some("/run/systemd/systemctl");
+    add(systemctl, tar::EntryType::Symlink, 0o777, b"", to);
     let given = |name: &str| files.iter().any(|(path, _)| *path == name);
     let usual: [(&str, &[u8]); 3] = [
         (
@@ -160,4 +163,17 @@ fn rootfs(files: &[(&str, &[u8])]) -> Vec<u8> {
         add(path, tar::EntryType::Regular, mode, bytes, None);
     }
     archive.into_inner().unwrap()
+}
+
+/// The agent as cargo built it for the tests of its own, and the libraries that it is linked with.
+pub(crate) fn agent() -> (Vec<u8>, Vec<PathBuf>) {
+    let built = Path::new(WSL).with_file_name("machine-agent");
+    let program = fs_err::read(&built).expect("`cargo build -p machine-agent` makes it");
+    let listed = Command::new("ldd").arg(&built).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let words = listed.split_whitespace();
+    let libraries = words
+        .filter(|word| word.starts_with('/'))
+        .map(PathBuf::from);
+    (program, libraries.collect())
 }
