@@ -14,7 +14,7 @@ use crate::connection::machine as pair;
 use crate::connection::{ConnectionError, ConnectionsFile};
 use crate::machine::{DataDisk, MachineConfig, MachineName, Status};
 use crate::provider::registry;
-use crate::store::{MachineFiles, Store, StoreError};
+use crate::store::{EditGuard, MachineFiles, Store, StoreError};
 use crate::supervisor::client;
 
 pub use self::error::RemoveError;
@@ -161,17 +161,36 @@ where
         }
     }
     client::sweep(&plan.files);
-    discard(plan).await?;
-    let work = {
-        let (store, connections) = (store.clone(), connections.clone());
-        let plan = plan.clone();
-        move || remove_now(&store, &connections, &plan)
+    let guard = {
+        let (store, name) = (store.clone(), name.clone());
+        blocking(&plan.name, move || keep(&store, &name)).await??
     };
-    let removed = tokio::task::spawn_blocking(work).await;
-    removed.map_err(|source| RemoveError::Lost {
+    discard(plan).await?;
+    let (store, connections, plan) = (store.clone(), connections.clone(), plan.clone());
+    let name = plan.name.clone();
+    blocking(&name, move || {
+        remove_now(&store, guard, &connections, &plan)
+    })
+    .await?
+}
+
+/// Runs what waits for files on a thread for that.
+async fn blocking<T: Send + 'static>(
+    name: &MachineName,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, RemoveError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|source| RemoveError::Lost {
         name: name.clone(),
         source,
-    })?
+    })
+}
+
+/// The machine, which nobody starts or changes any more.
+fn keep(store: &Store, name: &MachineName) -> Result<EditGuard, StoreError> {
+    let mut guard = store.edit(name)?;
+    guard.stay_stopped()?;
+    Ok(guard)
 }
 
 /// What the hypervisor keeps of the machine goes first, for the machine's directory says what that is. A machine that
@@ -198,10 +217,10 @@ async fn discard(plan: &RemovalPlan) -> Result<(), RemoveError> {
 /// The machine first: connections that lead nowhere are swept by the next command, a machine without any is not whole.
 fn remove_now(
     store: &Store,
+    guard: EditGuard,
     connections: &ConnectionsFile,
     plan: &RemovalPlan,
 ) -> Result<Removed, RemoveError> {
-    let guard = store.edit(&plan.name)?;
     let removed = if plan.keeps_data {
         guard.remove_but_data()
     } else {
