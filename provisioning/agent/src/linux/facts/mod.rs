@@ -14,10 +14,10 @@ use std::io;
 
 use machine_protocol::message::{AgentEvent, Part};
 
+use super::guest::Guest;
 use super::health::tell;
 use super::log::chain;
 use super::program::Problem;
-use super::session::Guest;
 
 /// What became of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
