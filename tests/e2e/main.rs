@@ -38,6 +38,7 @@ mod takeover;
 mod tour;
 mod twenty;
 mod use_engine;
+mod users;
 
 use libtest_mimic::{Arguments, Trial};
 use support::lane::Lane;
@@ -46,6 +47,9 @@ use support::stage::Stage;
 
 fn main() -> ExitCode {
     support::name_server::play();
+    if support::intruder::plays() {
+        return ExitCode::SUCCESS;
+    }
     let mut arguments = Arguments::from_args();
     let lane = Lane::asked_for();
     if arguments.list {
@@ -112,6 +116,7 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(life::trials());
     trials.extend(takeover::trials());
     trials.extend(service::trials());
+    trials.extend(users::trials());
     trials.extend(commands::own_trials());
     trials.extend(facts::trials());
     trials.extend(network::trials());
