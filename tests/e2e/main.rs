@@ -121,6 +121,7 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(facts::trials());
     trials.extend(network::trials());
     trials.extend(many::trials());
+    trials.extend(clock::own_trials());
     trials.extend(twenty::trials());
     trials.extend(folders::trials());
     trials.extend(host_disk::trials());
