@@ -125,7 +125,7 @@ fn missing_and_lost() {
     home.dispose().expect("nothing is left");
 }
 
-/// What the agent at the guest's socket says of its identities: the answer to SSH_AGENTC_REQUEST_IDENTITIES
+/// What the agent at the guest's socket says of its identities: the answer to `SSH_AGENTC_REQUEST_IDENTITIES`
 /// (draft-miller-ssh-agent, "Requesting a list of keys") is its length, its kind and the number.
 fn identities(home: &Home) -> u32 {
     let ask = ["exec", "m", "engine", "ask", "/run/host/agent.sock", "9"];
