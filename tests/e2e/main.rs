@@ -102,7 +102,7 @@ fn on_the_shared_machine() -> Vec<Trial> {
             support::shared::dispose(Carrier::VirtioSerial).expect("nothing is left");
         },
     ));
-    // With a machine of its own: this is the shorter lane.
+    // With a machine of its own, and longer than anything else.
     trials.extend(deaths::trials());
     trials.extend(carry::over_vsock());
     trials
@@ -122,6 +122,7 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(network::trials());
     trials.extend(many::trials());
     trials.extend(clock::own_trials());
+    trials.extend(deaths::own_trials());
     trials.extend(twenty::trials());
     trials.extend(folders::trials());
     trials.extend(host_disk::trials());

@@ -97,8 +97,15 @@ fn two(one: &str, other: &str) {
     for start in starts {
         start.finish(BOOT).succeeded();
     }
-    for user in [&one, &other] {
+    for (user, programs) in [
+        (&one, &["passt", "virtiofsd", "vhost-device-vsock"][..]),
+        (&other, &["gvproxy", "virtiofsd"]),
+    ] {
         user.is_whole();
+        let processes = user.home.processes().join("\n");
+        for program in [&["qemu-system-", " supervise "], programs].concat() {
+            assert!(processes.contains(program), "{program}: {processes}");
+        }
     }
     assert_ne!(one.boot(), other.boot());
     assert_ne!(
