@@ -38,6 +38,7 @@ mod takeover;
 mod tour;
 mod twenty;
 mod use_engine;
+mod users;
 
 use libtest_mimic::{Arguments, Trial};
 use support::lane::Lane;
@@ -46,6 +47,9 @@ use support::stage::Stage;
 
 fn main() -> ExitCode {
     support::name_server::play();
+    if support::intruder::plays() {
+        return ExitCode::SUCCESS;
+    }
     let mut arguments = Arguments::from_args();
     let lane = Lane::asked_for();
     if arguments.list {
@@ -98,7 +102,7 @@ fn on_the_shared_machine() -> Vec<Trial> {
             support::shared::dispose(Carrier::VirtioSerial).expect("nothing is left");
         },
     ));
-    // With a machine of its own: this is the shorter lane.
+    // With a machine of its own, and longer than anything else.
     trials.extend(deaths::trials());
     trials.extend(carry::over_vsock());
     trials
@@ -112,10 +116,13 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(life::trials());
     trials.extend(takeover::trials());
     trials.extend(service::trials());
+    trials.extend(users::trials());
     trials.extend(commands::own_trials());
     trials.extend(facts::trials());
     trials.extend(network::trials());
     trials.extend(many::trials());
+    trials.extend(clock::own_trials());
+    trials.extend(deaths::own_trials());
     trials.extend(twenty::trials());
     trials.extend(folders::trials());
     trials.extend(host_disk::trials());

@@ -8,7 +8,7 @@ mod source;
 
 use rules::{
     crate_edges, first_lines, forbidden_words, forgotten_tests, lengths, module_edges,
-    platform_conditions, printing, provider_kinds, unsafe_code,
+    platform_conditions, printing, provider_kinds, unsafe_code, wall_clock,
 };
 use source::{Source, tree};
 
@@ -193,6 +193,50 @@ const PRINTING_WORDS: &[&str] = &[
 /// Where code may ask which provider a machine has. Everything else asks for capabilities.
 const KIND_PLACES: &[&str] = &["src/provider/", "src/store/", "src/machine/"];
 
+/// Where the time of day is asked for, and what for. It may be set at any moment, forwards and backwards, so no wait and no
+/// order depends on it: those are `Instant`'s.
+const WALL_CLOCK_PLACES: &[(&str, &str)] = &[
+    ("src/supervisor/clock.rs", "the guest is given it"),
+    (
+        "src/supervisor/owner.rs",
+        "the same, and when the machine was last up",
+    ),
+    (
+        "src/supervisor/events.rs",
+        "when something happened, for people",
+    ),
+    ("src/supervisor/run.rs", "the same"),
+    ("src/cli/cmd/start_lines.rs", "the same"),
+    ("src/cli/cmd/list.rs", "how long ago, for people"),
+    (
+        "src/cli/cmd/image.rs",
+        "the same, and what nobody used lately",
+    ),
+    ("src/ops/init.rs", "when a machine was made, for people"),
+    ("src/ops/report.rs", "when a report was made, for people"),
+    (
+        "src/provider/qemu/probe/cache.rs",
+        "a verdict that is not of now is asked for again",
+    ),
+    (
+        "provisioning/agent/src/linux/data_disk/owner.rs",
+        "when a disk was made, for people",
+    ),
+    (
+        "machine-images/src/cache/downloads.rs",
+        "what nobody went on with lately",
+    ),
+    (
+        "machine-images/src/bundle/import.rs",
+        "when an image was had, for people",
+    ),
+    ("machine-images/src/fetch/mod.rs", "the same"),
+    (
+        "machine-images/src/openpgp/",
+        "signatures and keys have times",
+    ),
+];
+
 /// No file is longer; a good one has a hundred to four hundred lines.
 const MOST_LINES: usize = 800;
 
@@ -223,6 +267,7 @@ const RULES: &[(&str, Rule)] = &[
         "only registry and store know the provider's kind",
         provider_kinds,
     ),
+    ("only some ask for the time of day", wall_clock),
     ("files say first what they are for", first_lines),
     ("files are short", lengths),
     (

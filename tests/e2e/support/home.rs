@@ -15,16 +15,56 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// A place for machines.
 pub(crate) struct Home {
     root: PathBuf,
+    owner: Option<Owner>,
     kept: bool,
+}
+
+/// Somebody else than who runs the tests, which only root can be for.
+pub(crate) struct Owner {
+    /// The user's name.
+    pub(crate) user: String,
+    /// What is set in the user's session.
+    pub(crate) variables: Vec<(&'static str, PathBuf)>,
+}
+
+impl Owner {
+    /// Has a command run as this user, whose new files nothing hides.
+    pub(crate) fn run(&self, command: &Command) -> Command {
+        let mut own = Command::new("sh");
+        own.args(["-c", "umask 0; exec \"$@\"", "sh", "setpriv"])
+            .args(["--reuid", &self.user, "--regid", &self.user])
+            .args(["--clear-groups", "--"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear();
+        let set = command.get_envs();
+        own.envs(set.filter_map(|(name, value)| Some((name, value?))));
+        own.envs(self.variables.iter().map(|(name, path)| (name, path)));
+        own
+    }
 }
 
 impl Home {
     /// A fresh, empty place.
     pub(crate) fn new(name: &str) -> Self {
-        let root = Stage::get().scratch().join(name);
-        let _ = fs_err::remove_dir_all(&root);
-        fs_err::create_dir_all(&root).expect("the scratch directory can be written");
-        Self { root, kept: false }
+        Self {
+            root: fresh(name),
+            owner: None,
+            kept: false,
+        }
+    }
+
+    /// The home directory of a user, with machines where they are by default.
+    pub(crate) fn of(owner: Owner, name: &str) -> Self {
+        let root = fresh(name);
+        let mut given = Command::new("chown");
+        given.arg(format!("{}:", owner.user)).arg(&root);
+        run(&mut given, b"", SOON).succeeded();
+        Self {
+            root,
+            owner: Some(owner),
+            kept: false,
+        }
     }
 
     /// Its directory.
@@ -32,23 +72,38 @@ impl Home {
         &self.root
     }
 
+    /// The directory of all machines.
+    pub(crate) fn machines(&self) -> PathBuf {
+        let data = match self.owner {
+            None => "data",
+            Some(_) => ".local/share/machine",
+        };
+        self.root.join(data).join("machines")
+    }
+
     /// The directory of one machine.
     pub(crate) fn machine_dir(&self, name: &str) -> PathBuf {
-        self.root.join("data/machines").join(name)
+        self.machines().join(name)
     }
 
     /// The file with podman's connections.
     pub(crate) fn connections(&self) -> PathBuf {
-        self.root.join("connections.json")
+        self.root.join(match self.owner {
+            None => "connections.json",
+            Some(_) => ".config/containers/podman-connections.json",
+        })
     }
 
     /// A `machine` command.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = clean(&Stage::get().program("machine"), &self.root);
+        command.args(arguments);
+        if let Some(owner) = &self.owner {
+            return owner.run(&command);
+        }
         command
             .env("MACHINE_HOME", &self.root)
-            .env("PODMAN_CONNECTIONS_CONF", self.connections())
-            .args(arguments);
+            .env("PODMAN_CONNECTIONS_CONF", self.connections());
         command
     }
 
@@ -166,7 +221,7 @@ impl Home {
         if !processes.is_empty() {
             return Err(format!("processes: {processes:?}"));
         }
-        let found = fs_err::read_dir(self.root.join("data/machines"));
+        let found = fs_err::read_dir(self.machines());
         let mut machines: Vec<_> = found
             .map(|found| found.flatten().map(|entry| entry.file_name()).collect())
             .unwrap_or_default();
@@ -188,4 +243,12 @@ impl Drop for Home {
             panic!("The test left something behind: {problem}");
         }
     }
+}
+
+/// An empty directory of this name.
+fn fresh(name: &str) -> PathBuf {
+    let root = Stage::get().scratch().join(name);
+    let _ = fs_err::remove_dir_all(&root);
+    fs_err::create_dir_all(&root).expect("the scratch directory can be written");
+    root
 }

@@ -40,7 +40,7 @@ pub(crate) fn leftovers(home: &Home) -> Vec<String> {
     if running == 0 && !processes.is_empty() {
         found.push(format!("processes: {processes:?}"));
     }
-    let mut locks = vec![home.path().join("data/machines/.lock")];
+    let mut locks = vec![home.machines().join(".lock")];
     for entry in &list {
         let directory = home.machine_dir(entry["Name"].as_str().expect("a name"));
         locks.push(directory.join("edit.lock"));
@@ -99,8 +99,11 @@ fn names(home: &Home, list: &[Value]) -> Vec<String> {
     if there != expected {
         found.push(format!("connections: {there:?}"));
     }
-    let directory = home.path().join("data/machines");
-    for path in fs_err::read_dir(directory).into_iter().flatten().flatten() {
+    for path in fs_err::read_dir(home.machines())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let name = path.file_name().to_string_lossy().into_owned();
         if name != ".lock" && !names.contains(&name.as_str()) {
             found.push(format!("in the machines' directory: {name}"));
