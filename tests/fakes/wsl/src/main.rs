@@ -155,6 +155,8 @@ impl Fake {
         Ok(0)
     }
 
+    /// It looks whether the service of the virtual machine platform is there, which it is not before Windows was restarted,
+    /// and says so with the address of `MessageEnableVirtualization` in every language, and with exit code 0.
     fn status(&self) {
         self.output.line(&Message::DefaultVersion(2));
         match self.conditions.state {
@@ -181,7 +183,7 @@ impl Fake {
     fn virtualization(&self, when: &'static str) -> Result<(), End> {
         let registering = when == "RegisterDistro";
         Err(match self.conditions.state {
-            State::NoVirtualization => End::Failed(
+            State::NoVirtualization | State::FirmwareOff => End::Failed(
                 Message::VirtualizationOff,
                 if registering {
                     "Wsl/Service/RegisterDistro/CreateVm/HCS/HCS_E_HYPERV_NOT_INSTALLED"
