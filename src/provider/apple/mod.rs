@@ -17,8 +17,8 @@ use machine_host::process::ProcessIdentity;
 use self::flavour::Flavour;
 use crate::machine::ProviderKind;
 use crate::provider::{
-    Accelerator, Capabilities, HelperProcess, LaunchPlan, Provider, ProviderError, ResolveRequest,
-    Resolved, ShareWay, Survey, Vm, VmEvents, VmPaths, VsockWay,
+    Accelerator, Capabilities, HelperProcess, LaunchPlan, NewMachine, Provider, ProviderError,
+    ResolveRequest, Resolved, ShareWay, Survey, Vm, VmEvents, VmPaths, VsockWay,
 };
 
 /// The provider that runs machines by one of the two programs.
@@ -92,5 +92,11 @@ impl Provider for AppleProvider {
     ) -> Result<Box<dyn Vm>, ProviderError> {
         let vm = launch::attach(self.0, paths, identity, events).await?;
         Ok(Box::new(vm))
+    }
+
+    async fn check_new(&self, machine: &NewMachine) -> Result<(), ProviderError> {
+        speakable::check_new(self.0, machine)?;
+        locate::find(self.0, &machine.program_directories).await?;
+        Ok(())
     }
 }

@@ -70,19 +70,37 @@ impl Wsl {
         }
     }
 
+    /// Fails where WSL knows already that it can start no virtual machine. It looks at Windows' part alone: what the
+    /// processor can shows when one starts.
+    pub async fn check_platform(&self) -> Result<(), WslError> {
+        let asked = self.call(&argv::status(), "", &deadlines::WSL_ANSWER).await;
+        match asked {
+            Ok(said) if answer::is_platform_off(&said) => Err(WslError::VirtualizationOff),
+            // A question that it does not answer says nothing about it.
+            Ok(_) | Err(WslError::Failed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The names of all distributions, and of halves of them.
+    pub async fn registered(&self) -> Result<Vec<String>, WslError> {
+        self.list(&argv::registered(), "").await
+    }
+
     /// Whether there is a distribution of this name, or half of one.
     pub async fn is_registered(&self, distro: &str) -> Result<bool, WslError> {
-        self.lists(&argv::registered(), distro).await
+        Ok(answer::has(&self.registered().await?, distro))
     }
 
     /// Whether it runs.
     pub async fn is_running(&self, distro: &str) -> Result<bool, WslError> {
-        self.lists(&argv::running(), distro).await
+        let running = self.list(&argv::running(), distro).await?;
+        Ok(answer::has(&running, distro))
     }
 
-    async fn lists(&self, call: &Call, distro: &str) -> Result<bool, WslError> {
+    async fn list(&self, call: &Call, distro: &str) -> Result<Vec<String>, WslError> {
         let said = self.call(call, distro, &deadlines::WSL_ANSWER).await?;
-        Ok(answer::has(&answer::names(&said), distro))
+        Ok(answer::names(&said))
     }
 
     /// Makes a distribution from a tar file, with its disk in the directory `place`.
