@@ -58,6 +58,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     seed: SeedForm::Archive,
     has_first_boot_journal: false,
     has_console_log: false,
+    has_translator: false,
     can_attach: true,
     can_suspend: false,
 };
@@ -94,6 +95,7 @@ impl Provider for WslProvider {
         let (program, version) = find(&request.program_directories).await?;
         let folders = request.shares.then(|| FOLDERS.to_owned());
         Ok(Resolved {
+            translator: None,
             program,
             version,
             accelerator: Accelerator::Whpx,

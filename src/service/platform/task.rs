@@ -311,7 +311,7 @@ mod tests {
             ("a b", "\"a b\""),
             (r"d e\", r#""d e\\""#),
             (r#"a\"b"#, r#""a\\\"b""#),
-            (r#"a\\b c"#, r#""a\\b c""#),
+            (r"a\\b c", r#""a\\b c""#),
         ] {
             assert_eq!(quoted(word), expected, "{word}");
         }
@@ -366,7 +366,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_path_comes_back_or_is_refused(
-            program in r#"[ -~äß日]{1,20}"#,
+            program in r"[ -~äß日]{1,20}",
             arguments in prop::collection::vec(r#"[ -~äß日]{0,20}|[\\" ]{0,6}"#, 0..4),
         ) {
             let mut command = vec![program.as_str()];

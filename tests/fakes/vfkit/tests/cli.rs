@@ -343,6 +343,47 @@ fn a_program_that_cannot_be_used_gets_no_machine() {
     );
 }
 
+/// Where it cannot be had the start says why, and goes on.
+#[test]
+fn rosetta_is_asked_for_where_it_can_be_had() {
+    for (provider, missing) in [
+        (
+            "applehv",
+            "only a Mac with a processor of Apple's has Rosetta",
+        ),
+        (
+            "libkrun",
+            "machines of the provider `libkrun` have no Rosetta",
+        ),
+    ] {
+        let user = User::new();
+        user.init(provider);
+        fs::create_dir_all(user.path("home/.config/containers")).unwrap();
+        let conf = user.path("home/.config/containers/containers.conf");
+        fs::write(&conf, "[machine]\nrosetta = true\n").unwrap();
+        let started = user.run("start m");
+        assert!(started.status.success());
+        let said = String::from_utf8([started.stdout, started.stderr].concat()).unwrap();
+        let line = fs::read(format!("/proc/{}/cmdline", user.vm())).unwrap();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let has_rosetta = line.contains("--device rosetta,mountTag=rosetta,install ");
+        let can_have = provider == "applehv" && std::env::consts::ARCH == "aarch64";
+        assert_eq!(has_rosetta, can_have, "{line}");
+        assert_eq!(said.contains(missing), !can_have, "{said}");
+        user.succeeds("stop m");
+        // It is read at each start.
+        fs::write(&conf, "[machine]\nrosetta = false\n").unwrap();
+        let started = user.run("start m");
+        let said = String::from_utf8([started.stdout, started.stderr].concat()).unwrap();
+        assert!(
+            started.status.success() && !said.contains("Rosetta"),
+            "{said}"
+        );
+        user.succeeds("stop m");
+        user.is_quiet();
+    }
+}
+
 #[test]
 fn a_host_refuses_the_providers_of_others() {
     let user = User::new();
