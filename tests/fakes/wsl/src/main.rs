@@ -156,12 +156,13 @@ impl Fake {
     }
 
     /// It looks whether the service of the virtual machine platform is there, which it is not before Windows was restarted,
-    /// and says so with the address of `MessageEnableVirtualization` in every language, and with exit code 0.
+    /// and says so with the address of `MessageEnableVirtualization` in every language, with exit code 0,
+    /// and in the stream of its errors.
     fn status(&self) {
         self.output.line(&Message::DefaultVersion(2));
         match self.conditions.state {
             State::NoVirtualization | State::RebootPending => {
-                self.output.line(&Message::VirtualizationOff);
+                self.output.error(&Message::VirtualizationOff, None);
             }
             State::Version1Only => self.output.line(&Message::Version1Only),
             _ => {}

@@ -198,6 +198,7 @@ fn the_status_knows_whether_the_platform_is_there() {
     ] {
         for language in ["", "language de", "language ja"] {
             host.conditions(&format!("{condition}\n{language}"));
+            // Text of both streams.
             let (code, said) = host.said(&["--status"]);
             assert_eq!(code, 0, "{condition}");
             let found = said.contains("https://aka.ms/enablevirtualization");
