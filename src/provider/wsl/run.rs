@@ -73,7 +73,9 @@ impl Wsl {
     /// Fails where WSL knows already that it can start no virtual machine. It looks at Windows' part alone: what the
     /// processor can shows when one starts.
     pub async fn check_platform(&self) -> Result<(), WslError> {
-        let asked = self.call(&argv::status(), "", &deadlines::WSL_ANSWER).await;
+        let asked = self.hear(&argv::status(), "", &deadlines::WSL_ANSWER);
+        // What it thinks of its host is among its errors, though it is none.
+        let asked = asked.await.map(|(out, err)| out + &err);
         match asked {
             Ok(said) if answer::is_platform_off(&said) => Err(WslError::VirtualizationOff),
             // A question that it does not answer says nothing about it.
@@ -143,6 +145,17 @@ impl Wsl {
         distro: &str,
         deadline: &Deadline,
     ) -> Result<String, WslError> {
+        let said = self.hear(call, distro, deadline).await;
+        said.map(|(out, _)| out)
+    }
+
+    /// The same, with what is in the stream of errors.
+    async fn hear(
+        &self,
+        call: &Call,
+        distro: &str,
+        deadline: &Deadline,
+    ) -> Result<(String, String), WslError> {
         let mut command = Command::from(self.command(call));
         command
             .stdin(Stdio::null())
@@ -171,7 +184,7 @@ impl Wsl {
             })?
             .map_err(spawn)?;
         if status.success() {
-            return Ok(out);
+            return Ok((out, err));
         }
         // Versions differ in where they write their errors.
         Err(answer::failure(call.name, distro, &format!("{out}\n{err}")))

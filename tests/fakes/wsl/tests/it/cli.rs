@@ -353,6 +353,26 @@ fn an_init_that_is_given_up_in_the_import_leaves_nothing() {
     user.succeeds("rm -f m");
 }
 
+/// Where even that cannot be done the machine says what is there, and both ways out of it work.
+#[test]
+fn an_import_that_cannot_be_taken_back_leaves_a_machine_that_knows_of_it() {
+    let user = User::new();
+    for words in ["rm -f m", "start m"] {
+        user.host
+            .conditions("import-dies\nfail --unregister Wsl/Service/E_ACCESSDENIED");
+        let error = user.fails(&user.init_words());
+        assert!(error.contains("could not be taken back"), "{error}");
+        assert!(error.contains("hint: `machine rm m` removes it"), "{error}");
+        assert!(user.distributions().starts_with("machine-m-"));
+        user.host.conditions("");
+        user.succeeds(words);
+    }
+    user.succeeds("stop m");
+    user.succeeds("rm -f m");
+    user.has_nothing("removed");
+    assert_eq!(user.host.violations(), "");
+}
+
 #[test]
 fn an_import_that_was_cut_off_is_told_and_mended() {
     let user = User::new();

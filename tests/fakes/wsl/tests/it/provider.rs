@@ -138,7 +138,7 @@ async fn what_hangs_is_given_up() {
 async fn the_platform_is_asked_for_in_every_language() {
     let host = Host::new();
     let wsl = wsl(&host);
-    for language in ["", "language de", "language ja"] {
+    for language in ["", "language de", "language ja", "stderr"] {
         for (condition, is_off) in [
             ("", false),
             ("version-1-only", false),
