@@ -1,5 +1,7 @@
 //! What hypervisors keep outside of the machines' directories: half of it, what is gone, and what belongs to nobody.
 
+use std::path::{Path, PathBuf};
+
 use machine_host::lock::FileLock;
 
 use super::finding::Told;
@@ -13,7 +15,7 @@ use crate::store::MachineFiles;
 pub(super) async fn examine(
     premises: &Premises,
     names: &[MachineName],
-    program_directories: &[std::path::PathBuf],
+    program_directories: &[PathBuf],
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     for kind in providers() {
@@ -24,7 +26,7 @@ pub(super) async fn examine(
             Ok(kept) => findings.extend(kept.iter().filter_map(|kept| {
                 let name = MachineName::parse(&kept.machine).ok()?;
                 let is_settled = is_settled(&premises.store.likely_files(&name));
-                judge(kept, name, is_settled)
+                judge(kept, &name, is_settled)
             })),
             Err(error) => {
                 let told = Told::of(&error, error.hints());
@@ -44,7 +46,7 @@ pub(super) async fn examine(
 pub(super) async fn ask(
     premises: &Premises,
     provider: &dyn Provider,
-    program_directories: &[std::path::PathBuf],
+    program_directories: &[PathBuf],
 ) -> Result<Vec<Kept>, ProviderError> {
     let store = &premises.store;
     let place = |name: &str| {
@@ -64,7 +66,7 @@ pub(super) async fn ask(
 }
 
 /// What a half is, where nobody is at it.
-fn judge(kept: &Kept, name: MachineName, is_settled: bool) -> Option<Finding> {
+fn judge(kept: &Kept, name: &MachineName, is_settled: bool) -> Option<Finding> {
     let what = &kept.what;
     match &kept.state {
         KeptState::Half if !is_settled => None,
@@ -106,9 +108,8 @@ fn judge(kept: &Kept, name: MachineName, is_settled: bool) -> Option<Finding> {
 
 /// Whether neither a command nor a supervisor is at the machine. A look makes no file.
 fn is_settled(files: &MachineFiles) -> bool {
-    let is_free = |path: &std::path::Path| {
-        !path.exists() || matches!(FileLock::try_acquire(path), Ok(Some(_)))
-    };
+    let is_free =
+        |path: &Path| !path.exists() || matches!(FileLock::try_acquire(path), Ok(Some(_)));
     is_free(&files.edit_lock()) && is_free(&files.run_lock())
 }
 
@@ -124,7 +125,7 @@ mod tests {
             what: "distribution `d`".to_owned(),
             state,
         };
-        judge(&kept, name("dev"), is_settled)
+        judge(&kept, &name("dev"), is_settled)
     }
 
     #[test]

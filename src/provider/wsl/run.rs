@@ -73,7 +73,8 @@ impl Wsl {
     /// Fails where WSL knows already that it can start no virtual machine. It looks at Windows' part alone: what the
     /// processor can shows when one starts.
     pub async fn check_platform(&self) -> Result<(), WslError> {
-        let asked = self.hear(&argv::status(), "", &deadlines::WSL_ANSWER);
+        let call = argv::status();
+        let asked = self.hear(&call, "", &deadlines::WSL_ANSWER);
         // What it thinks of its host is among its errors, though it is none.
         let asked = asked.await.map(|(out, err)| out + &err);
         match asked {
