@@ -287,6 +287,103 @@ fn what_is_wrong_with_the_program_is_said() {
     assert!(error.contains("brew install vfkit"), "{error}");
 }
 
+/// Each ends in a sentence that says what to do, with exit code 125, before anything of a machine is made.
+#[test]
+fn a_program_that_cannot_be_used_gets_no_machine() {
+    let user = User::new();
+    let image = user.path("disk.raw");
+    let words = |name: &str| {
+        let image = image.display();
+        format!("init --provider applehv --volume= --image {image} {name}m")
+    };
+    for (mischief, said) in [
+        (
+            "version 0.5.1",
+            "hint: Install a newer one with `brew upgrade vfkit`",
+        ),
+        ("mute", "hint: See whether macOS lets it run"),
+        ("unsigned", "ended with signal: 9"),
+        ("unsigned", "`brew reinstall vfkit`"),
+    ] {
+        user.mischief(mischief);
+        let error = user.fails(&words(""));
+        assert!(error.contains(said), "{mischief}: {error}");
+        assert!(!user.path("home/.local/share/machine/machines/m").exists());
+    }
+    user.mischief("");
+    let disk = fs::File::create(user.path("data,1.raw")).unwrap();
+    disk.set_len(1 << 30).unwrap();
+    let disk = format!("--data-disk {} ", user.path("data,1.raw").display());
+    let error = user.fails(&words(&disk));
+    assert!(error.contains("there is `,` in it"), "{error}");
+    // It can be told of no file in this home, however long the names of its sockets may be.
+    let home = user.path("a,b");
+    let mut command = user.command(&words(""));
+    let output = command.env("MACHINE_HOME", &home).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(error.contains("hint: Put it where no folder"), "{error}");
+    fs::remove_file(user.path("bin/vfkit")).unwrap();
+    let error = user.fails(&words(""));
+    assert!(
+        error.contains("hint: Install it with `brew install vfkit`"),
+        "{error}"
+    );
+    assert!(!user.file("").exists());
+    // One that is there and whose framework refuses it shows that when it starts.
+    std::os::unix::fs::symlink(FAKE, user.path("bin/vfkit")).unwrap();
+    user.init("applehv");
+    user.mischief(
+        "refuse the process doesn't have the \"com.apple.security.virtualization\" entitlement",
+    );
+    let error = user.fails("start m");
+    assert!(
+        error.contains("was not signed so that it may run virtual machines"),
+        "{error}"
+    );
+}
+
+/// Where it cannot be had the start says why, and goes on.
+#[test]
+fn rosetta_is_asked_for_where_it_can_be_had() {
+    for (provider, missing) in [
+        (
+            "applehv",
+            "only a Mac with a processor of Apple's has Rosetta",
+        ),
+        (
+            "libkrun",
+            "machines of the provider `libkrun` have no Rosetta",
+        ),
+    ] {
+        let user = User::new();
+        user.init(provider);
+        fs::create_dir_all(user.path("home/.config/containers")).unwrap();
+        let conf = user.path("home/.config/containers/containers.conf");
+        fs::write(&conf, "[machine]\nrosetta = true\n").unwrap();
+        let started = user.run("start m");
+        assert!(started.status.success());
+        let said = String::from_utf8([started.stdout, started.stderr].concat()).unwrap();
+        let line = fs::read(format!("/proc/{}/cmdline", user.vm())).unwrap();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let has_rosetta = line.contains("--device rosetta,mountTag=rosetta,install ");
+        let can_have = provider == "applehv" && std::env::consts::ARCH == "aarch64";
+        assert_eq!(has_rosetta, can_have, "{line}");
+        assert_eq!(said.contains(missing), !can_have, "{said}");
+        user.succeeds("stop m");
+        // It is read at each start.
+        fs::write(&conf, "[machine]\nrosetta = false\n").unwrap();
+        let started = user.run("start m");
+        let said = String::from_utf8([started.stdout, started.stderr].concat()).unwrap();
+        assert!(
+            started.status.success() && !said.contains("Rosetta"),
+            "{said}"
+        );
+        user.succeeds("stop m");
+        user.is_quiet();
+    }
+}
+
 #[test]
 fn a_host_refuses_the_providers_of_others() {
     let user = User::new();

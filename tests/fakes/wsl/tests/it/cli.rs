@@ -3,8 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -80,6 +81,13 @@ impl User {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// What it says, to whomever and whatever comes of it.
+    fn said(&self, words: &str) -> String {
+        let output = self.run(words);
+        let said = [output.stdout, output.stderr].concat();
+        String::from_utf8(said).unwrap()
+    }
+
     /// What it says, which ends with exit code 125.
     fn fails(&self, words: &str) -> String {
         let output = self.run(words);
@@ -88,8 +96,46 @@ impl User {
     }
 
     fn init(&self) {
+        self.succeeds(&self.init_words());
+    }
+
+    fn init_words(&self) -> String {
         let image = self.host.path("rootfs.tar");
-        self.succeeds(&format!("init --volume= --image {} m", image.display()));
+        format!("init --volume= --image {} m", image.display())
+    }
+
+    /// An `init` that stands still in its import, as the leader of a group of processes.
+    fn init_that_hangs(&self) -> Child {
+        let imports = || {
+            let calls = fs_err::read_to_string(self.host.path("calls"));
+            calls.unwrap_or_default().matches("--import").count()
+        };
+        let before = imports();
+        self.host.conditions("hang --import");
+        let mut command = self.command(&self.init_words());
+        command
+            .process_group(0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        for _ in 0..600 {
+            if imports() > before {
+                return child;
+            }
+            wait_a_moment();
+        }
+        panic!("it does not come to the import");
+    }
+
+    /// No machine, no connection, no distribution.
+    fn has_nothing(&self, why: &str) {
+        assert!(!self.file("").exists(), "{why}");
+        assert_eq!(self.distributions(), "", "{why}");
+        let connections = self.succeeds("system connection list --format {{.Name}}");
+        assert_eq!(connections, "", "{why}");
+        let left = fs_err::read_dir(self.file("..")).into_iter().flatten();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| name == ".lock"), "{why}: {left:?}");
     }
 
     /// The guest's engines, from outside: whenever its `/run` is there without them.
@@ -143,6 +189,13 @@ fn wait_a_moment() {
     std::thread::sleep(std::time::Duration::from_millis(50));
 }
 
+fn signal(which: &str, whom: impl ToString) {
+    let sent = Command::new("kill")
+        .args([which, "--", &whom.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
 /// An engine that knows one answer. It ends with the test.
 fn engine(socket: &Path) {
     let made = fs_err::create_dir_all(socket.parent().unwrap());
@@ -169,7 +222,7 @@ fn engine(socket: &Path) {
 fn a_whole_life() {
     let user = User::new();
     user.init();
-    assert_eq!(user.distributions(), "");
+    assert!(user.distributions().starts_with("machine-m-"));
     for _ in 0..2 {
         let said = user.succeeds("start m");
         assert!(
@@ -195,29 +248,66 @@ fn a_whole_life() {
     assert_eq!(user.host.violations(), "");
 }
 
-/// Each ends in a sentence, with exit code 125, and nothing is imported.
+/// Each ends in a sentence that says what to do, with exit code 125, and nothing of a machine is left.
 #[test]
-fn what_is_wrong_with_wsl_is_said() {
+fn what_is_wrong_with_wsl_is_said_before_there_is_a_machine() {
+    let user = User::new();
+    let cases = [
+        ("not-installed", "hint: Run `wsl --install"),
+        ("inbox", "hint: Run `wsl --update`"),
+        ("version 0.66.2.0", "hint: Run `wsl --update`"),
+        ("no-virtualization", "virtualization is off"),
+        ("no-virtualization\nlanguage ja", "hint: Run `wsl --install"),
+        ("reboot-pending", "restart Windows"),
+        (
+            "fail --status Wsl/Service/E_ACCESSDENIED\ndisk-full",
+            "has no room",
+        ),
+        (
+            "fail --list Wsl/Service/E_UNEXPECTED",
+            "(Wsl/Service/E_UNEXPECTED)",
+        ),
+        // What only an import shows, which is taken back.
+        ("firmware-off", "the firmware's settings"),
+        ("version-1-only", "version 1 alone"),
+        ("disk-full", "hint: Make room"),
+        ("import-dies", "hint: Run `wsl --update`"),
+    ];
+    for (condition, said) in cases {
+        user.host.conditions(condition);
+        let error = user.fails(&user.init_words());
+        assert!(error.contains(said), "{condition}: {error}");
+        user.host.conditions("");
+        user.has_nothing(condition);
+    }
+    let calls = fs_err::read_to_string(user.host.path("calls")).unwrap();
+    assert_eq!(calls.matches("--import").count(), 5, "{calls}");
+    // And an image that is no place for one is not even looked at.
+    user.host.conditions("not-installed");
+    let error = user.fails("init --image /nowhere m");
+    assert!(error.contains("WSL is not installed"), "{error}");
+    assert_eq!(user.host.violations(), "");
+}
+
+#[test]
+fn a_start_says_what_is_wrong_by_then() {
     let user = User::new();
     user.init();
     for (condition, said) in [
         ("not-installed", "hint: Run `wsl --install"),
         ("version 0.66.2.0", "hint: Run `wsl --update`"),
-        ("version-1-only", "version 1 alone"),
-        ("no-virtualization", "virtualization is off"),
+        ("firmware-off", "virtualization is off"),
         ("reboot-pending", "hint: Restart Windows"),
-        ("disk-full", "has no room"),
+        (
+            "reboot-pending\nlanguage ja\nstderr",
+            "hint: Restart Windows",
+        ),
     ] {
         user.host.conditions(condition);
         let error = user.fails("start m");
         assert!(error.contains(said), "{condition}: {error}");
         user.host.conditions("");
-        assert_eq!(user.distributions(), "", "{condition}");
     }
-    // Half of one is made whole.
-    user.host.conditions("import-dies");
-    user.fails("start m");
-    user.host.conditions("");
     user.succeeds("start m");
     user.succeeds("stop m");
     // One that the user removed is not made anew behind his back.
@@ -225,6 +315,8 @@ fn what_is_wrong_with_wsl_is_said() {
     user.host.said(&["--unregister", name.trim(), "--force"]);
     let error = user.fails("start m");
     assert!(error.contains("any more"), "{error}");
+    let said = user.said("doctor --fix m");
+    assert!(said.contains("is gone"), "{said}");
     // Without what was noted, one of that name is somebody's, and stays.
     user.succeeds("rm -f m");
     let image = user.host.path("rootfs.tar");
@@ -232,11 +324,101 @@ fn what_is_wrong_with_wsl_is_said() {
     let (place, image) = (place.to_str().unwrap(), image.to_str().unwrap());
     let import = ["--import", name.trim(), place, image, "--version", "2"];
     assert_eq!(user.host.said(&import).0, 0);
-    user.init();
-    let error = user.fails("start m");
+    let error = user.fails(&user.init_words());
     assert!(error.contains("is not of this machine"), "{error}");
-    user.succeeds("rm -f m");
+    assert!(!user.file("").exists());
     assert_eq!(user.distributions(), name);
+    // Nobody can tell whose it is, so the user is told of it, and it stays.
+    for words in ["doctor", "doctor --fix"] {
+        let said = user.said(words);
+        assert!(
+            said.contains(&format!("wsl --unregister {}", name.trim())),
+            "{said}"
+        );
+        assert_eq!(user.distributions(), name);
+    }
+    assert_eq!(user.host.violations(), "");
+}
+
+#[test]
+fn an_init_that_is_given_up_in_the_import_leaves_nothing() {
+    let user = User::new();
+    let mut init = user.init_that_hangs();
+    signal("-INT", init.id());
+    let status = init.wait().unwrap();
+    assert!(!status.success(), "{status}");
+    user.host.conditions("");
+    user.has_nothing("interrupted");
+    user.init();
+    user.succeeds("rm -f m");
+}
+
+/// Where even that cannot be done the machine says what is there, and both ways out of it work.
+#[test]
+fn an_import_that_cannot_be_taken_back_leaves_a_machine_that_knows_of_it() {
+    let user = User::new();
+    for words in ["rm -f m", "start m"] {
+        user.host
+            .conditions("import-dies\nfail --unregister Wsl/Service/E_ACCESSDENIED");
+        let error = user.fails(&user.init_words());
+        assert!(error.contains("could not be taken back"), "{error}");
+        assert!(error.contains("hint: `machine rm m` removes it"), "{error}");
+        assert!(user.distributions().starts_with("machine-m-"));
+        user.host.conditions("");
+        user.succeeds(words);
+    }
+    user.succeeds("stop m");
+    user.succeeds("rm -f m");
+    user.has_nothing("removed");
+    assert_eq!(user.host.violations(), "");
+}
+
+#[test]
+fn an_import_that_was_cut_off_is_told_and_mended() {
+    let user = User::new();
+    let mut init = user.init_that_hangs();
+    // Its import dies with it.
+    signal("-KILL", format!("-{}", init.id()));
+    init.wait().unwrap();
+    // The machine is there, and its first start imports. That is cut off as well, and leaves half a distribution.
+    user.host.conditions("import-dies");
+    user.fails("start m");
+    user.host.conditions("");
+    let half = user.distributions();
+    assert!(half.starts_with("machine-m-"), "{half}");
+    let said = user.said("doctor m");
+    assert!(
+        said.contains(&format!("`{}` is there by half", half.trim())),
+        "{said}"
+    );
+    assert_eq!(user.distributions(), half);
+    // One whose hypervisor does not do it stays as it is.
+    user.host
+        .conditions("fail --unregister Wsl/Service/E_ACCESSDENIED");
+    let said = user.said("doctor --fix m");
+    assert!(said.contains("E_ACCESSDENIED"), "{said}");
+    user.host.conditions("");
+    let said = user.said("doctor --fix m");
+    assert!(said.contains("the half was removed"), "{said}");
+    assert_eq!(user.distributions(), "");
+    assert!(!user.said("doctor m").contains("by half"));
+    // Either way the next start makes it whole.
+    for condition in ["", "import-dies"] {
+        user.host.conditions(condition);
+        if !condition.is_empty() {
+            user.succeeds("rm -f m");
+            user.host.conditions("");
+            let mut init = user.init_that_hangs();
+            signal("-KILL", format!("-{}", init.id()));
+            init.wait().unwrap();
+            user.host.conditions(condition);
+            user.fails("start m");
+            user.host.conditions("");
+        }
+        user.succeeds("start m");
+        user.succeeds("stop m");
+    }
+    assert_eq!(user.host.violations(), "");
 }
 
 #[test]
