@@ -489,11 +489,12 @@ impl Making<'_> {
     /// machine is removed again.
     async fn keep(&self, new: &NewMachine, reporter: &dyn InitReporter) -> Result<(), InitError> {
         let config = &self.machine.config;
-        let guard = self.store.edit(&config.name)?;
-        let Some(stopped) = guard.keep_stopped()? else {
+        let mut guard = self.store.edit(&config.name)?;
+        match guard.stay_stopped() {
             // Somebody has started it already, which does the same.
-            return Ok(());
-        };
+            Err(StoreError::InUse { .. }) => return Ok(()),
+            stopped => stopped?,
+        }
         reporter.progress(InitProgress::Keeping);
         let os_disk = self.machine.files.os_disk(config.disk);
         let kept = tokio::select! {
@@ -502,7 +503,6 @@ impl Making<'_> {
         };
         let Err(why) = kept else { return Ok(()) };
         let taken_back = self.provider.discard(&new.own_directory).await;
-        drop(stopped);
         match (taken_back, why) {
             (Ok(()), why) => {
                 let files = &self.machine.files;
