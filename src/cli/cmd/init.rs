@@ -50,14 +50,15 @@ pub(super) async fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<()
     }
     let reporter = Reporter::new(session, args.fetch.progress);
     let cache = image::cache(session);
-    let work = init::init(
+    // It is large, and larger on Windows.
+    let work = Box::pin(init::init(
         &session.store,
         &cache,
         &session.connections,
         &host,
         &request,
         &reporter,
-    );
+    ));
     let outcome = session.interrupt.guard(work).await;
     let outcome = outcome.map_err(|error| explain(error, &settings))?;
     // The bar goes before the last words come.
