@@ -34,6 +34,8 @@ pub struct Capabilities {
     pub can_attach: bool,
     /// Whether a running VM can be saved and restored.
     pub can_suspend: bool,
+    /// Where no VM has CPUs and memory of its own: how the user gives all of them more.
+    pub shared_resources: Option<&'static str>,
 }
 
 /// What carries the agent and the parameters of a boot.

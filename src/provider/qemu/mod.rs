@@ -52,6 +52,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     has_console_log: true,
     can_attach: true,
     can_suspend: false,
+    shared_resources: None,
 };
 
 /// The provider that runs machines in QEMU.
