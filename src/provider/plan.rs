@@ -293,6 +293,8 @@ pub struct VmPaths {
     /// A directory that is the provider's alone, for a hypervisor that keeps a system itself: what it was given to keep is
     /// noted there. Made by the launch where it is needed.
     pub own_directory: PathBuf,
+    /// Where the processes of a launch are [noted](super::launching) that has not come to its end.
+    pub launch_note: PathBuf,
 }
 
 impl VmPaths {
@@ -356,6 +358,7 @@ pub(crate) mod testing {
                 console_log: file("console.log"),
                 vm_log: file("vm.log"),
                 own_directory: file("provider"),
+                launch_note: file("launch.json"),
             },
         }
     }
