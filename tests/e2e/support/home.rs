@@ -1,21 +1,28 @@
 //! A home of a test's own: its machines are nobody else's, and nothing of it is left in the end.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::ops::Deref;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::command::{Finished, Running, begin, clean, run};
-use super::stage::{Stage, processes_naming};
+use super::stage::Stage;
+use crate::common::place::Place;
 
 /// How long a start may take on a busy host without hardware acceleration.
 pub(crate) const BOOT: Duration = Duration::from_mins(4);
-/// How long a command may take that boots nothing.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) use crate::common::SOON;
 
 /// A place for machines.
 pub(crate) struct Home {
-    root: PathBuf,
+    place: Place,
     kept: bool,
+}
+
+impl Deref for Home {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
 }
 
 impl Home {
@@ -24,42 +31,40 @@ impl Home {
         let root = Stage::get().scratch().join(name);
         let _ = fs_err::remove_dir_all(&root);
         fs_err::create_dir_all(&root).expect("the scratch directory can be written");
-        Self { root, kept: false }
+        let stage = Stage::get();
+        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", stage.bin().display());
+        let connections = root.join("connections.json");
+        let environment = vec![
+            ("HOME", root.clone().into_os_string()),
+            ("PATH", path.into()),
+            ("LC_ALL", "C.UTF-8".into()),
+            ("MACHINE_HOME", root.clone().into_os_string()),
+            (
+                "PODMAN_CONNECTIONS_CONF",
+                connections.clone().into_os_string(),
+            ),
+        ];
+        let place = Place {
+            program: stage.program("machine"),
+            machines: root.join("data/machines"),
+            connections,
+            environment,
+            root,
+        };
+        Self { place, kept: false }
     }
 
-    /// Its directory.
-    pub(crate) fn path(&self) -> &Path {
-        &self.root
-    }
-
-    /// The directory of one machine.
-    pub(crate) fn machine_dir(&self, name: &str) -> PathBuf {
-        self.root.join("data/machines").join(name)
-    }
-
-    /// The file with podman's connections.
-    pub(crate) fn connections(&self) -> PathBuf {
-        self.root.join("connections.json")
-    }
-
-    /// A `machine` command.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = clean(&Stage::get().program("machine"), &self.root);
-        command
-            .env("MACHINE_HOME", &self.root)
-            .env("PODMAN_CONNECTIONS_CONF", self.connections())
-            .args(arguments);
-        command
-    }
-
-    /// Runs `machine`.
-    pub(crate) fn machine(&self, arguments: &[&str], limit: Duration) -> Finished {
-        run(&mut self.command(arguments), b"", limit)
-    }
-
-    /// Starts `machine` and goes on.
-    pub(crate) fn begin(&self, arguments: &[&str]) -> Running {
-        begin(&mut self.command(arguments), b"")
+    /// The same, whose machines look for their programs in this directory first.
+    pub(crate) fn with_programs(name: &str) -> (Self, PathBuf) {
+        let mut home = Self::new(name);
+        let programs = home.path().join("programs");
+        fs_err::create_dir_all(&programs).expect("the scratch directory can be written");
+        let named = (
+            "CONTAINERS_HELPER_BINARY_DIR",
+            programs.clone().into_os_string(),
+        );
+        home.place.environment.push(named);
+        (home, programs)
     }
 
     /// Creates a machine from the Debian guest, without folders of the host where none are asked for.
@@ -117,42 +122,6 @@ impl Home {
         fs_err::write(&config, kept.join("\n")).expect("it can be written");
     }
 
-    /// The machine's API socket, as a user asks for it.
-    pub(crate) fn api_socket(&self, name: &str) -> PathBuf {
-        let format = "{{.ConnectionInfo.PodmanSocket.Path}}";
-        let text = self
-            .machine(&["inspect", "--format", format, name], SOON)
-            .succeeded();
-        PathBuf::from(text.trim_end())
-    }
-
-    /// A field of the machine in `list --format json`.
-    pub(crate) fn listed(&self, name: &str, field: &str) -> serde_json::Value {
-        let text = self
-            .machine(&["list", "--format", "json"], SOON)
-            .succeeded();
-        let list: serde_json::Value = serde_json::from_str(&text).expect("the list is JSON");
-        let entry = list
-            .as_array()
-            .expect("the list is an array")
-            .iter()
-            .find(|entry| entry["Name"] == name);
-        entry.unwrap_or_else(|| panic!("`{name}` is not listed: {text}"))[field].clone()
-    }
-
-    /// The state that `inspect` tells.
-    pub(crate) fn state(&self, name: &str) -> String {
-        self.machine(&["inspect", "--format", "{{.State}}", name], SOON)
-            .succeeded()
-            .trim_end()
-            .to_owned()
-    }
-
-    /// Every process that was started for this home.
-    pub(crate) fn processes(&self) -> Vec<String> {
-        processes_naming(&self.root)
-    }
-
     /// Stops and removes all machines; says what is left behind.
     pub(crate) fn dispose(&mut self) -> Result<(), String> {
         self.kept = true;
@@ -166,7 +135,7 @@ impl Home {
         if !processes.is_empty() {
             return Err(format!("processes: {processes:?}"));
         }
-        let found = fs_err::read_dir(self.root.join("data/machines"));
+        let found = fs_err::read_dir(&self.place.machines);
         let mut machines: Vec<_> = found
             .map(|found| found.flatten().map(|entry| entry.file_name()).collect())
             .unwrap_or_default();
@@ -175,7 +144,7 @@ impl Home {
         if !machines.is_empty() {
             return Err(format!("in the machines' directory: {machines:?}"));
         }
-        fs_err::remove_dir_all(&self.root).map_err(|error| error.to_string())
+        fs_err::remove_dir_all(self.path()).map_err(|error| error.to_string())
     }
 }
 

@@ -1,11 +1,9 @@
 //! What the tests stand on: the stage, machines of the test's own, commands with deadlines, and a shared machine.
 
-pub(crate) mod api;
 pub(crate) mod command;
 pub(crate) mod follow;
 pub(crate) mod home;
 pub(crate) mod lane;
-pub(crate) mod leftovers;
 pub(crate) mod name_server;
 pub(crate) mod shared;
 pub(crate) mod stage;
@@ -17,6 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
+
+pub(crate) use crate::common::{api, leftovers};
 
 /// How long each test took that has run.
 static TOOK: Mutex<Vec<(String, Duration)>> = Mutex::new(Vec::new());

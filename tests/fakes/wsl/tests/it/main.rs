@@ -6,8 +6,10 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+#[path = "../../../built.rs"]
+mod built;
+mod built_tests;
 mod chain;
-mod cli;
 mod fake;
 mod provider;
 mod support;
