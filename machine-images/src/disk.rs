@@ -12,10 +12,7 @@ use imago::{DenyImplicitOpenGate, FormatAccess, FormatCreateBuilder, FormatDrive
 use tokio::runtime::Handle;
 
 use crate::recognise::DiskFormat;
-use crate::{MAX_DISK_BYTES, qcow2};
-
-/// Disks are made of sectors.
-pub(crate) const SECTOR: u64 = 512;
+use crate::{MAX_DISK_BYTES, SECTOR, qcow2};
 
 /// `bytes` rounded up; `None` if that is more than a disk may have.
 pub(crate) fn whole_sectors(bytes: u64) -> Option<u64> {

@@ -68,5 +68,8 @@ pub use unpack::{ArchiveFault, EntryName, Fault, Packing};
 /// and such a number in an image's header is an error or an attack.
 pub const MAX_DISK_BYTES: u64 = 64 << 40;
 
+/// Disks are made of sectors of so many bytes.
+const SECTOR: u64 = 512;
+
 /// What a packed image may unpack to where nobody asks for a larger disk: more is an error or an attack.
 pub const UNPACKED_LIMIT: u64 = 1 << 40;

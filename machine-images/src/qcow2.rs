@@ -6,8 +6,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use crate::MAX_DISK_BYTES;
-use crate::disk::SECTOR;
+use crate::{MAX_DISK_BYTES, SECTOR};
 
 pub(crate) const MAGIC: &[u8; 4] = b"QFI\xfb";
 /// Enough for any header and its extensions; the format has them in the first cluster.

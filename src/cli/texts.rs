@@ -52,6 +52,9 @@ pub fn missing_socket(missing: &MissingSocket) -> String {
 /// The end of a successful `init`.
 pub const INIT_COMPLETE: &str = "Machine init complete\n";
 
+/// `init` of a machine whose provider keeps its system itself.
+pub const KEEPING: &str = "Importing the operating system, which may take a few minutes";
+
 /// Less memory than usual, since the host has little.
 pub fn clamped_memory(host: &HostResources) -> String {
     format!(

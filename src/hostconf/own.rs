@@ -184,8 +184,12 @@ fn parse(layer: &Layer) -> Result<Settings, HostConfError> {
         )?,
         supervisor: supervisor.word(
             "systemd",
-            "\"auto\" or \"off\"",
-            &[("auto", Wanted::Auto), ("off", Wanted::Off)],
+            "\"auto\", \"always\" or \"off\"",
+            &[
+                ("auto", Wanted::Auto),
+                ("always", Wanted::Always),
+                ("off", Wanted::Off),
+            ],
         )?,
         file: Some(layer.path.clone()),
     })
@@ -341,7 +345,7 @@ mod tests {
             ),
             (
                 "[supervisor]\nsystemd = true",
-                "`/c/config.toml`, line 2: `supervisor.systemd` must be \"auto\" or \"off\", not `true`",
+                "`/c/config.toml`, line 2: `supervisor.systemd` must be \"auto\", \"always\" or \"off\", not `true`",
             ),
             (
                 "machine = 3",

@@ -103,6 +103,11 @@ impl Host {
             .collect()
     }
 
+    /// Whether guests are to have Rosetta, where it can be had (`[machine] rosetta`; read at each start, spec 4.4).
+    pub fn wants_rosetta(&self) -> bool {
+        self.conf.machine.rosetta.unwrap_or(false)
+    }
+
     /// Gathers all that this machine's guest is to know. `loopback` is the address by which the guest reaches what
     /// listens on the host's loopback.
     pub fn gather(
@@ -129,7 +134,7 @@ impl Host {
             );
         }
         let certificates = if config.import_native_ca {
-            certificates::gather(env, &mut warnings)
+            certificates::gather(env, &certificates::SystemStore, &mut warnings)
         } else {
             None
         };
@@ -140,6 +145,8 @@ impl Host {
                 host_address: loopback,
                 swap_mib: config.swap_mib,
                 certificates: certificates.is_some(),
+                // The hypervisor has a say.
+                translator: None,
             },
             certificates,
             warnings,

@@ -70,6 +70,13 @@ fn all_is_asked_for() {
     );
 }
 
+#[test]
+fn rosetta_is_what_containers_conf_says() {
+    assert!(!host("").wants_rosetta());
+    assert!(host("[machine]\nrosetta = true").wants_rosetta());
+    assert!(!host("[machine]\nrosetta = false").wants_rosetta());
+}
+
 /// Podman Desktop keeps the user's proxies in `[engine] env`; the environment counts more, even an empty value.
 #[test]
 fn proxies_of_containers_conf() {

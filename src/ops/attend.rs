@@ -2,8 +2,6 @@
 
 use std::future::Future;
 
-use jiff::Timestamp;
-
 use crate::machine::{MachineName, Status};
 use crate::ops::adopt;
 use crate::ops::stop::{self, StopError};
@@ -75,13 +73,13 @@ impl AttendError {
 /// How often a machine may lose its supervisor before nobody attends it any more.
 const SUCCESSORS: usize = 8;
 
-/// Waits until the machine has stopped; one that gets another supervisor meanwhile is followed there. Events after `since` go to `observe`. `interrupt` gives the user's wish to
-/// stop: the first one stops the machine in order, a second one does without the guest's help.
+/// Waits until the machine has stopped; one that gets another supervisor meanwhile is followed there. Events after the
+/// start, which is over, go to `observe`. `interrupt` gives the user's wish to stop: the first one stops the machine in
+/// order, a second one does without the guest's help.
 pub async fn attend<I: Future<Output = ()>>(
     store: &Store,
     name: &MachineName,
     files: &MachineFiles,
-    since: Timestamp,
     mut observe: impl FnMut(&Stamped),
     interrupt: impl Fn() -> I,
 ) -> Result<(), AttendError> {
@@ -94,7 +92,9 @@ pub async fn attend<I: Future<Output = ()>>(
         return gone(name, files).await;
     };
     connection.follow().await.map_err(broken)?;
-    let mut since = since;
+    // The supervisor tells the events of its start again, up to the last one. Times say nothing of the order: the clock may
+    // have been put back.
+    let mut again = true;
     let mut left = SUCCESSORS;
     let mut wish = std::pin::pin!(interrupt());
     loop {
@@ -118,15 +118,17 @@ pub async fn attend<I: Future<Output = ()>>(
             };
             left -= 1;
             connection = next;
+            // What this one tells nobody has told.
+            again = false;
             connection.follow().await.map_err(broken)?;
             continue;
         };
         let Reply::Event(stamped) = reply else {
             continue;
         };
-        // The supervisor tells its whole run; the start has told the first part already.
-        if stamped.time > since {
-            since = stamped.time;
+        if again {
+            again = !stamped.event.ends_start();
+        } else {
             observe(&stamped);
         }
         match stamped.event {
@@ -207,8 +209,9 @@ mod tests {
                 }
                 let told = events.take().unwrap_or_default();
                 let ends = told.is_empty() || !matches!(told.last(), Some(Event::Ready));
-                for (at, event) in told.into_iter().enumerate() {
-                    let time = Timestamp::from_second(i64::try_from(at).unwrap()).unwrap();
+                // The clock goes back.
+                for (at, event) in (0_i64..).zip(told) {
+                    let time = jiff::Timestamp::from_second(-at).unwrap();
                     let reply = Reply::Event(Stamped { time, event });
                     stream.get_mut().write_all(&line(&reply)).await.unwrap();
                 }
@@ -237,7 +240,6 @@ mod tests {
             &bench.store,
             &name("dev"),
             &machine.files,
-            Timestamp::UNIX_EPOCH,
             |stamped| seen.push(stamped.event.clone()),
             || {
                 let first = !given.replace(true);
@@ -289,14 +291,7 @@ mod tests {
         let machine = bench.make("dev");
         let name = name("dev");
         let never = std::future::pending::<()>;
-        let nobody = attend(
-            &bench.store,
-            &name,
-            &machine.files,
-            Timestamp::now(),
-            |_| (),
-            never,
-        );
+        let nobody = attend(&bench.store, &name, &machine.files, |_| (), never);
         assert!(nobody.await.is_ok());
     }
 

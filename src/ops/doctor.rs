@@ -17,6 +17,7 @@
 //! | `data-directory`, `free-space` | where machines lie |
 //! | `config`, `containers-conf`, `connections` | files that are read |
 //! | `leftovers`, `orphaned-connections` | what killed commands left |
+//! | `kept-systems`, `stray-system` | what hypervisors keep: they do not say, or it belongs to no machine |
 //! | `unobserved` | the host's files do not answer |
 //!
 //! | of a machine | |
@@ -28,10 +29,12 @@
 //! | `connection-missing`, `connection-foreign`, `connection-port` | its pair of podman's connections |
 //! | `missing-file`, `not-a-file`, `open-file`, `foreign-owner` | its keys and other small files |
 //! | `disk`, `disk-space`, `network` | what its next start needs |
+//! | `half-made-system`, `lost-system` | what its hypervisor keeps of it |
 
 mod finding;
 mod fix;
 mod host;
+mod kept;
 mod look;
 mod machine;
 #[cfg(test)]
@@ -76,8 +79,21 @@ pub async fn examine(
 ) -> Result<Vec<Finding>, StoreError> {
     let names = machines(premises, names)?;
     let (mut findings, surroundings) = host::examine(premises).await;
+    let kept = kept::examine(premises, &names, &surroundings.network.directories).await;
+    let (of_host, of_machines): (Vec<_>, Vec<_>) = kept
+        .into_iter()
+        .partition(|finding| finding.about == About::Host);
+    findings.extend(of_host);
     for group in names.chunks(LOOKS) {
         findings.extend(examine_machines(premises, group, &surroundings).await);
+    }
+    for finding in of_machines {
+        // Behind what else is told of the machine.
+        let last = findings
+            .iter()
+            .rposition(|one| one.about == finding.about)
+            .map_or(findings.len(), |place| place + 1);
+        findings.insert(last, finding);
     }
     if fix {
         for finding in &mut findings {

@@ -1,7 +1,7 @@
 //! `init`: making a machine.
 //!
 //! Everything that can be found out beforehand is checked before anything is made, in podman's order: user, name,
-//! memory, CPUs, disk, volumes, image. After that the machine is made as a [`Draft`], so that a failure, a cancellation and a dropped
+//! memory, CPUs, disk, volumes, provider, image. After that the machine is made as a [`Draft`], so that a failure, a cancellation and a dropped
 //! future leave nothing.
 
 #[cfg(unix)]
@@ -30,6 +30,7 @@ use thiserror::Error;
 pub(super) use self::platform::allocated_bytes;
 use crate::connection::machine::{self as pair, Scheme};
 use crate::connection::{ConnectionError, ConnectionsFile};
+use crate::hostfacts;
 use crate::machine::name::{NameError, check_user};
 use crate::machine::resources::{HostResources, ResourceError, Wish};
 use crate::machine::sockets::{self, SocketError};
@@ -41,7 +42,7 @@ use crate::machine::{
 use crate::ops::data_disk::{self, DataDiskError, Shortage};
 use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage, ObtainError};
 use crate::ops::os_disk::{self, Contents, FormatError, MakeError, Recipe, TreeError};
-use crate::provider::registry;
+use crate::provider::{NewMachine, Provider, ProviderError, registry};
 use crate::store::{Draft, EditGuard, Store, StoreError, StoredMachine};
 
 /// The number of the guest's user where the host's user is root, who cannot be the guest's user.
@@ -84,11 +85,18 @@ pub struct InitRequest {
     pub volumes: Vec<Volume>,
     /// Sockets of the host in the guest.
     pub forward_sockets: Vec<ForwardSocket>,
+    /// Where programs are looked for before `PATH`.
+    pub program_directories: Vec<PathBuf>,
 }
 
 /// The providers that this host has, the default first (spec 0).
 pub fn providers() -> Vec<ProviderKind> {
     registry::kinds()
+}
+
+/// Where programs are looked for before `PATH`, as a start of this process would.
+pub fn program_directories() -> Vec<PathBuf> {
+    hostfacts::Host::of_this_process().program_directories(&hostfacts::environment)
 }
 
 /// What the host is like.
@@ -156,6 +164,8 @@ pub enum InitProgress {
     },
     /// The disk is there; the rest is written.
     Completing,
+    /// The machine is there; its provider makes what it keeps of it itself, which may take minutes.
+    Keeping,
 }
 
 /// Told about the progress, and asked whether to go on.
@@ -236,6 +246,22 @@ pub enum InitError {
     /// The guest cannot be told what is asked for.
     #[error("The guest's first-boot configuration could not be made")]
     Provisioning(#[from] ProvisioningError),
+    /// Its provider cannot run it on this host.
+    #[error(transparent)]
+    Provider(#[from] Box<ProviderError>),
+    /// Its provider could not make what it keeps of it, and could not take back what was begun: so the machine stays, which
+    /// says what that is.
+    #[error(
+        "Machine `{name}` could not be made whole, and what was begun could not be taken back: {reason}"
+    )]
+    Half {
+        /// The machine.
+        name: MachineName,
+        /// Why it could not be taken back.
+        reason: String,
+        /// Why it could not be made.
+        source: Box<ProviderError>,
+    },
     /// The reporter said so.
     #[error("Making machine `{0}` was cancelled")]
     Cancelled(MachineName),
@@ -262,6 +288,12 @@ impl InitError {
             Self::Format(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Connection(error) => error.hints(),
+            Self::Provider(error) => error.hints(),
+            Self::Half { name, source, .. } => {
+                let remove =
+                    format!("`machine rm {name}` removes it, `machine start {name}` tries again");
+                source.hints().into_iter().chain([remove]).collect()
+            }
             Self::Cancelled(_) => vec!["nothing of it is left".to_owned()],
             _ => Vec::new(),
         }
@@ -283,7 +315,8 @@ struct Plan {
 
 /// Makes a machine.
 ///
-/// A future that is dropped makes none, or a complete one where the last step had begun. What was fetched into `cache`
+/// A future that is dropped makes none, or a complete one where the last step had begun; what its provider keeps of that
+/// is made by its first start. What was fetched into `cache`
 /// stays there.
 pub async fn init(
     store: &Store,
@@ -300,6 +333,20 @@ pub async fn init(
         Ok(())
     };
     let (resources, data_disk) = check(store, connections, host, request)?;
+    let files = store.likely_files(&request.name);
+    let new = NewMachine {
+        name: request.name.to_string(),
+        directory: files.directory().to_owned(),
+        sockets: files.sockets().to_owned(),
+        own_directory: files.provider_directory(),
+        data_disk: match &data_disk {
+            Some(DataDisk::At(path)) => Some(path.clone()),
+            Some(DataDisk::Own) | None => None,
+        },
+        program_directories: request.program_directories.clone(),
+    };
+    let provider = registry::provider(request.provider).map_err(Box::new)?;
+    provider.check_new(&new).await.map_err(Box::new)?;
     let image = image::obtain(cache, &request.image, &Reporter(reporter)).await?;
     let plan = plan(host, request, image)?;
     go_on()?;
@@ -383,6 +430,15 @@ pub async fn init(
     };
     let machine = blocking(&request.name, commit).await??;
     drop(listener);
+    if os_disk::is_kept_by(request.provider) {
+        let making = Making {
+            store,
+            connections,
+            provider: &*provider,
+            machine: &machine,
+        };
+        making.keep(&new, reporter).await?;
+    }
     Ok(InitOutcome {
         machine,
         image: plan.description,
@@ -416,6 +472,53 @@ fn commit(
                 tracing::warn!(error = %undo, "the machine without connections could not be removed");
             }
             Err(error.into())
+        }
+    }
+}
+
+/// A machine that is there but for what its provider keeps.
+struct Making<'a> {
+    store: &'a Store,
+    connections: &'a ConnectionsFile,
+    provider: &'a dyn Provider,
+    machine: &'a StoredMachine,
+}
+
+impl Making<'_> {
+    /// Has the provider make what it keeps, and nobody start the machine meanwhile. Where that fails, or is given up, the
+    /// machine is removed again.
+    async fn keep(&self, new: &NewMachine, reporter: &dyn InitReporter) -> Result<(), InitError> {
+        let config = &self.machine.config;
+        let mut guard = self.store.edit(&config.name)?;
+        match guard.stay_stopped() {
+            // Somebody has started it already, which does the same.
+            Err(StoreError::InUse { .. }) => return Ok(()),
+            stopped => stopped?,
+        }
+        reporter.progress(InitProgress::Keeping);
+        let os_disk = self.machine.files.os_disk(config.disk);
+        let kept = tokio::select! {
+            kept = self.provider.keep(new, &os_disk) => kept.map_err(Some),
+            () = reporter.stopped() => Err(None),
+        };
+        let Err(why) = kept else { return Ok(()) };
+        let taken_back = self.provider.discard(&new.own_directory).await;
+        match (taken_back, why) {
+            (Ok(()), why) => {
+                let files = &self.machine.files;
+                let gone = || self.store.absent(&config.name).is_some();
+                guard.remove()?;
+                pair::remove(self.connections, files, gone)?;
+                Err(match why {
+                    Some(error) => Box::new(error).into(),
+                    None => InitError::Cancelled(config.name.clone()),
+                })
+            }
+            (Err(undo), why) => Err(InitError::Half {
+                name: config.name.clone(),
+                reason: undo.to_string(),
+                source: Box::new(why.unwrap_or(undo)),
+            }),
         }
     }
 }

@@ -34,6 +34,8 @@ pub enum ProviderError {
         /// What it said instead, or why it did not start.
         #[source]
         source: io::Error,
+        /// What to do about it, where that is known.
+        mend: Option<String>,
     },
 
     /// A program is too old.
@@ -187,6 +189,7 @@ impl ProviderError {
                 vec![install.clone()]
             }
             Self::TooOld { install, .. } => vec![install.clone()],
+            Self::VersionUnknown { mend, .. } => mend.iter().cloned().collect(),
             Self::Unspeakable { .. } => vec![
                 "Put it where no folder has such a character in its name; `MACHINE_HOME` moves all machines"
                     .to_owned(),
@@ -199,6 +202,10 @@ impl ProviderError {
                  `pgrep -a qemu-system` shows it"
                     .to_owned(),
             ],
+            Self::EndedAtOnce { program, reason } if lacks_entitlement(reason) => vec![format!(
+                "`{}` was not signed so that it may run virtual machines; install it anew from where its makers have it",
+                program.display()
+            )],
             Self::EndedAtOnce { reason, .. } if reason.last_lines.len() > 1 => {
                 reason.last_lines.clone()
             }
@@ -210,4 +217,11 @@ impl ProviderError {
             _ => Vec::new(),
         }
     }
+}
+
+/// Whether Apple's framework refused a program that was not signed for it. vfkit passes its words on, which name the
+/// entitlement (Apple's "Entitlements: com.apple.security.virtualization").
+fn lacks_entitlement(reason: &ExitReason) -> bool {
+    let names = |line: &String| line.contains("com.apple.security.virtualization");
+    reason.last_lines.iter().any(names)
 }

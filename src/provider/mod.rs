@@ -6,7 +6,8 @@
 //!
 //! # Contract, which every provider keeps
 //!
-//! - **Order.** [`Provider::resolve`], then [`Provider::launch`] with what it returned. [`Provider::attach`] needs
+//! - **Order.** For a machine that is made, [`Provider::check_new`], then [`Provider::keep`]; for one that starts
+//!   [`Provider::resolve`], then [`Provider::launch`] with what it returned. [`Provider::attach`] needs
 //!   neither: it takes over a VM that another supervisor left behind.
 //! - **Ownership.** The VM outlives its handle and its supervisor. Dropping a [`Vm`] ends no VM; it only lets go of it,
 //!   so that the next supervisor can attach. At most one handle of a VM is held at a time. Its helpers live as long as
@@ -25,6 +26,7 @@
 pub mod apple;
 pub mod error;
 pub mod launching;
+pub mod outside;
 pub mod plan;
 mod process;
 pub mod qemu;
@@ -39,6 +41,7 @@ use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;
 
 pub use error::ProviderError;
+pub use outside::{Kept, KeptRequest, KeptState, NewMachine};
 pub use plan::{
     Accelerator, Capabilities, CarrierKind, FirstBootChannel, GuestIds, LaunchPlan, NetworkJoint,
     ResolveRequest, Resolved, SeedForm, SharePlan, ShareWay, StockImages, Survey, VmPaths,
@@ -86,6 +89,25 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
         helpers: &[HelperProcess],
         events: VmEvents,
     ) -> Result<Box<dyn Vm>, ProviderError>;
+
+    /// Refuses a machine that this host could not run, before anything of it is made: what is missing, too old or
+    /// switched off, a path that cannot be spoken, a name that is taken. Changes nothing, and need not find everything:
+    /// what shows only when something is made is told by [`keep`](Self::keep) or by the launch.
+    async fn check_new(&self, _machine: &NewMachine) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    /// Makes what is kept of a machine outside of its directory, from its disk. The machine is there and nobody starts it
+    /// meanwhile. Where this is cut off, the launch brings it to its end; where it fails, [`discard`](Self::discard)
+    /// undoes it.
+    async fn keep(&self, _machine: &NewMachine, _os_disk: &Path) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    /// What is wrong with what is kept outside of machines' directories. Changes nothing.
+    async fn kept(&self, _request: &KeptRequest<'_>) -> Result<Vec<Kept>, ProviderError> {
+        Ok(Vec::new())
+    }
 
     /// Removes what launches with this [`VmPaths::own_directory`] made outside of it, before it is removed. What is not
     /// noted there is not the machine's.

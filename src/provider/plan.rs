@@ -30,6 +30,8 @@ pub struct Capabilities {
     pub has_first_boot_journal: bool,
     /// Whether the guest's console is written to a file of the host.
     pub has_console_log: bool,
+    /// Whether guests can have a program of the host's that runs those of x86-64 for them, which is Apple's Rosetta.
+    pub has_translator: bool,
     /// Whether the VM process survives its supervisor and can be attached to.
     pub can_attach: bool,
     /// Whether a running VM can be saved and restored.
@@ -143,6 +145,8 @@ pub struct ResolveRequest {
     pub vsock: Vsock,
     /// Whether it is to have folders of the host.
     pub shares: bool,
+    /// Whether it is to have a translator.
+    pub translator: bool,
 }
 
 /// What was found on the host.
@@ -160,6 +164,8 @@ pub struct Resolved {
     pub vsock: Option<VsockWay>,
     /// How it has folders of the host, if it is to have any.
     pub shares: Option<ShareWay>,
+    /// The tag of the folder with the translator, if it is to have one.
+    pub translator: Option<String>,
     /// What the user should know, each a sentence.
     pub warnings: Vec<String>,
 }
@@ -264,6 +270,8 @@ pub struct LaunchPlan {
     pub first_boot_journal: PathBuf,
     /// Folders of the host.
     pub shares: Vec<SharePlan>,
+    /// The tag of the folder with the translator.
+    pub translator: Option<String>,
     /// Who owns files in them.
     pub guest_ids: GuestIds,
     /// The files by which the VM is reached and observed later.
@@ -340,6 +348,7 @@ pub(crate) mod testing {
             link_port: "machine.link.0".to_owned(),
             first_boot_journal: file("first-boot-journal.log"),
             shares: Vec::new(),
+            translator: None,
             guest_ids: GuestIds {
                 user: 1000,
                 group: 1000,

@@ -44,6 +44,7 @@ pub(super) async fn ask(
     let failed = |source| ProviderError::VersionUnknown {
         program: program.to_owned(),
         source,
+        mend: None,
     };
     let output = tokio::process::Command::new(program)
         .arg("--version")
@@ -58,7 +59,11 @@ pub(super) async fn ask(
     find(&said).map(ToOwned::to_owned).ok_or_else(|| {
         let complaint = String::from_utf8_lossy(&output.stderr);
         let line = said.lines().chain(complaint.lines()).next();
-        let text = format!("It said `{}`", line.unwrap_or_default());
+        let text = match line {
+            Some(line) => format!("It said `{line}`"),
+            None if output.status.success() => "It said nothing".to_owned(),
+            None => format!("It said nothing and ended with {}", output.status),
+        };
         failed(io::Error::new(io::ErrorKind::InvalidData, text))
     })
 }

@@ -1,8 +1,9 @@
 //! What of the system looks after a supervisor: starts it again when it has died, and tells it in time that the host goes
 //! down or that its user has logged out.
 //!
-//! On Linux that is systemd's user manager (`platform/linux.rs`), on macOS launchd (`platform/macos.rs`). Windows has nothing
-//! like it: a supervisor there is a process of its own, as it is on a Linux without systemd.
+//! On Linux that is systemd's user manager (`platform/linux.rs`), on macOS launchd (`platform/macos.rs`), on Windows its Task
+//! Scheduler (`platform/windows.rs`) where that is asked for: by default a supervisor there is a process of its own, as it
+//! is on a Linux without systemd.
 
 mod platform;
 
@@ -20,9 +21,11 @@ use crate::machine::deadlines;
 /// Whether services of the system are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wanted {
-    /// Where the system has them.
+    /// Where the system has them, and they do it well.
     #[default]
     Auto,
+    /// Where the system has them at all.
+    Always,
     /// Never.
     Off,
 }
@@ -100,7 +103,8 @@ pub trait Services: Debug + Send + Sync {
 pub fn of_this_host(wanted: Wanted) -> Option<Box<dyn Services>> {
     match wanted {
         Wanted::Off => None,
-        Wanted::Auto => platform::find(&|name| std::env::var_os(name)),
+        Wanted::Auto if !platform::BY_DEFAULT => None,
+        Wanted::Auto | Wanted::Always => platform::find(&|name| std::env::var_os(name)),
     }
 }
 

@@ -20,6 +20,8 @@ pub struct EditGuard {
     name: MachineName,
     files: MachineFiles,
     lock: FileLock,
+    /// The supervisor's lock, where no supervisor may come.
+    stopped: Option<FileLock>,
 }
 
 impl EditGuard {
@@ -55,6 +57,7 @@ impl EditGuard {
             name: name.clone(),
             files,
             lock,
+            stopped: None,
         })
     }
 
@@ -82,6 +85,17 @@ impl EditGuard {
             }
         }
         Ok(lock)
+    }
+
+    /// Keeps the machine from being started for as long as the guard lives. Fails where a supervisor has it already.
+    pub fn stay_stopped(&mut self) -> Result<(), StoreError> {
+        if self.stopped.is_none() {
+            let lock = self.keep_stopped()?.ok_or_else(|| StoreError::InUse {
+                name: self.name.clone(),
+            })?;
+            self.stopped = Some(lock);
+        }
+        Ok(())
     }
 
     /// Clears away the disks that the machine has no more since the last change. The caller keeps it stopped.
@@ -130,13 +144,11 @@ impl EditGuard {
         self.take_away(true)
     }
 
-    fn take_away(self, keep_data: bool) -> Result<Option<PathBuf>, StoreError> {
+    fn take_away(mut self, keep_data: bool) -> Result<Option<PathBuf>, StoreError> {
         let store_lock = self.store.lock()?;
         leftovers::tidy(leftovers::clear(&self.store).map(drop));
-        let run_lock = self.keep_stopped()?.ok_or_else(|| StoreError::InUse {
-            name: self.name.clone(),
-        })?;
-        let locks = (run_lock, self.lock);
+        self.stay_stopped()?;
+        let locks = (self.stopped, self.lock);
         let name = self.name;
         let write_error = |source| StoreError::Write {
             name: name.clone(),

@@ -197,7 +197,11 @@ impl Boot {
             program_directories: host.program_directories(&hostfacts::environment),
             vsock: self.config.vsock,
             shares: !shares.is_empty(),
+            translator: host.wants_rosetta(),
         };
+        if let Some(warning) = no_translator(&request, provider) {
+            report(BootReport::Warning(warning));
+        }
         let mut resolved = provider
             .resolve(&request)
             .await
@@ -227,10 +231,11 @@ impl Boot {
         let carriers = self.carriers(provider, waiting.as_ref());
         let guest_shares = shares::for_guest(&shares, resolved.shares.as_ref());
         let seed = self.clone();
+        let translator = resolved.translator.clone();
         let loopback = outgoing.host_loopback();
         let form = provider.capabilities().seed;
         let written = tokio::task::spawn_blocking(move || {
-            seed.write_seed(form, &host, loopback, carriers, guest_shares)
+            seed.write_seed(form, &host, loopback, carriers, guest_shares, translator)
         })
         .await;
         let warnings = written.map_err(|error| {
@@ -246,7 +251,8 @@ impl Boot {
         set_aside(&self.files.guest_journal());
         set_aside(&self.files.vsock_log());
         set_aside(&self.files.network_log());
-        let plan = self.plan(&shares, outgoing.join(&self.files)?, data_disk);
+        let mut plan = self.plan(&shares, outgoing.join(&self.files)?, data_disk);
+        plan.translator.clone_from(&resolved.translator);
         for share in &plan.shares {
             set_aside(&share.log);
         }
@@ -320,6 +326,7 @@ impl Boot {
             first_boot_journal: self.files.guest_journal(),
             network,
             shares: shares::for_provider(shares),
+            translator: None,
             guest_ids: shares::guest_ids(&self.config),
             paths: self.paths(),
         }
@@ -392,8 +399,10 @@ impl Boot {
         loopback: Option<Ipv4Addr>,
         carriers: Vec<Carrier>,
         shares: Vec<Share>,
+        translator: Option<String>,
     ) -> Result<Vec<String>, Failure> {
-        let gathered = host.gather(&self.config, loopback, &hostfacts::environment);
+        let mut gathered = host.gather(&self.config, loopback, &hostfacts::environment);
+        gathered.facts.translator = translator;
         let loaded = agent::load(facts::architecture());
         let (_, agent) = loaded.map_err(|error| agent_failure(&error))?;
         let parameters = BootParameters {
@@ -426,6 +435,17 @@ impl Boot {
         })?;
         Ok(gathered.warnings)
     }
+}
+
+/// Who wants Rosetta and has a provider without it would look for the reason in the guest.
+fn no_translator(request: &ResolveRequest, provider: &dyn Provider) -> Option<String> {
+    let is_missing = request.translator && !provider.capabilities().has_translator;
+    is_missing.then(|| {
+        format!(
+            "`[machine] rosetta` is set, and machines of the provider `{}` have no Rosetta",
+            provider.kind()
+        )
+    })
 }
 
 /// A disk that is gone or damaged is told before the hypervisor complains in its own words.

@@ -4,8 +4,9 @@
 //! host is the one who knows, so it asks the guest for its time and tells it how far to go. It looks when the link comes
 //! up, when the VM goes on after a pause, as soon as the host has slept, and every [`deadlines::CLOCK_CHECK`].
 //!
-//! That the host slept is told by no event that every system has: it shows when the wall clock and the monotonic clock,
-//! which stands still in sleep on Linux and macOS, have gone different ways between two ticks.
+//! That the host slept is told by no event that every system has, and is seen by the clocks between two ticks
+//! ([`HostClock`]). On Linux and macOS the monotonic clock stands still in sleep (`CLOCK_MONOTONIC`, `CLOCK_UPTIME_RAW`), so
+//! the wall clock has gone another way. On Windows it goes on (`QueryPerformanceCounter`), so a tick comes far too late.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,6 +26,22 @@ const STOOD_STILL: Duration = Duration::from_secs(3);
 /// A guest that has just gone on answers late at first.
 const ATTEMPTS: usize = 3;
 
+/// The two clocks of a host; what they do in its sleep is told [above](self).
+pub(super) trait HostClock {
+    /// Both at this moment.
+    fn read(&self) -> (Instant, SystemTime);
+}
+
+/// Those of this system.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SystemClock;
+
+impl HostClock for SystemClock {
+    fn read(&self) -> (Instant, SystemTime) {
+        (Instant::now(), SystemTime::now())
+    }
+}
+
 /// Tells from tick to tick whether it is time to look at the guest's clock.
 #[derive(Debug)]
 pub(super) struct ClockWatch {
@@ -34,7 +51,8 @@ pub(super) struct ClockWatch {
 }
 
 impl ClockWatch {
-    pub(super) fn new(monotonic: Instant, wall: SystemTime) -> Self {
+    pub(super) fn new(clock: &impl HostClock) -> Self {
+        let (monotonic, wall) = clock.read();
         Self {
             monotonic,
             wall,
@@ -43,7 +61,8 @@ impl ClockWatch {
     }
 
     /// Takes the next tick; true when the guest's clock is to be looked at.
-    pub(super) fn tick(&mut self, monotonic: Instant, wall: SystemTime) -> bool {
+    pub(super) fn tick(&mut self, clock: &impl HostClock) -> bool {
+        let (monotonic, wall) = clock.read();
         let ran = monotonic.saturating_duration_since(self.monotonic);
         let passed = match wall.duration_since(self.wall) {
             Ok(passed) => passed.abs_diff(ran),
@@ -111,27 +130,33 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    struct At(Instant, SystemTime);
+
+    impl HostClock for At {
+        fn read(&self) -> (Instant, SystemTime) {
+            (self.0, self.1)
+        }
+    }
+
     #[test]
     fn it_is_time_after_a_sleep_and_after_a_while() {
-        let (start, wall) = (Instant::now(), UNIX_EPOCH + 1000 * SECOND);
-        let mut watch = ClockWatch::new(start, wall);
-        assert!(!watch.tick(start + SECOND, wall + SECOND));
+        let (start, epoch) = (Instant::now(), UNIX_EPOCH + 1000 * SECOND);
+        let at = |monotonic: u32, wall: u32| At(start + monotonic * SECOND, epoch + wall * SECOND);
+        let mut watch = ClockWatch::new(&at(0, 0));
+        assert!(!watch.tick(&at(1, 1)));
+        assert!(watch.tick(&at(2, 60)), "the host slept");
+        assert!(!watch.tick(&at(3, 61)));
+        assert!(watch.tick(&at(4, 10)), "the host's clock was set back");
+        let mut windows = ClockWatch::new(&at(0, 0));
         assert!(
-            watch.tick(start + 2 * SECOND, wall + 60 * SECOND),
-            "the host slept"
+            windows.tick(&at(60, 60)),
+            "a host slept whose clock goes on"
         );
-        assert!(!watch.tick(start + 3 * SECOND, wall + 61 * SECOND));
-        assert!(
-            watch.tick(start + 4 * SECOND, wall + 10 * SECOND),
-            "the host's clock was set back"
-        );
-        let mut stopped = ClockWatch::new(start, wall);
-        assert!(
-            stopped.tick(start + 5 * SECOND, wall + 5 * SECOND),
-            "this process was stopped"
-        );
-        let later = deadlines::CLOCK_CHECK.limit;
-        assert!(watch.tick(start + 4 * SECOND + later, wall + 10 * SECOND + later));
+        assert!(!windows.tick(&at(61, 61)));
+        let mut stopped = ClockWatch::new(&at(0, 0));
+        assert!(stopped.tick(&at(5, 5)), "this process was stopped");
+        let later = u32::try_from(deadlines::CLOCK_CHECK.limit.as_secs()).unwrap();
+        assert!(watch.tick(&at(4 + later, 10 + later)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::service::{self, Enclosure, ServiceError, Wanted};
 /// Keeps these processes apart, beside everything else.
 pub(super) fn begin(service: String, pids: Vec<u32>) {
     tokio::spawn(async move {
-        let Some(services) = service::of_this_host(Wanted::Auto) else {
+        let Some(services) = service::of_this_host(Wanted::Always) else {
             return;
         };
         let enclosure = Enclosure { service, pids };
@@ -22,7 +22,7 @@ pub(super) async fn end(service: Option<&str>) {
     let Some(service) = service else {
         return;
     };
-    if let Some(services) = service::of_this_host(Wanted::Auto) {
+    if let Some(services) = service::of_this_host(Wanted::Always) {
         warn(
             services.release(service).await,
             "What kept the virtual machine apart may be left",

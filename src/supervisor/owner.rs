@@ -11,7 +11,6 @@ mod requests;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use machine_host::lock::FileLock;
 use machine_host::termination::Termination;
@@ -23,7 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::access;
 use super::audience::Audience;
 use super::boot::BootReport;
-use super::clock::{self, ClockWatch};
+use super::clock::{self, ClockWatch, SystemClock};
 use super::console::ConsoleWatch;
 use super::control::{BUILD, Reply};
 use super::enclosure;
@@ -159,7 +158,7 @@ impl Owner {
             ssh: None,
             rung: None,
             quiet: QuietWatch::new(),
-            clock: ClockWatch::new(std::time::Instant::now(), SystemTime::now()),
+            clock: ClockWatch::new(&SystemClock),
             console: None,
             start_by: plan.start_by,
             last_refusal: None,
@@ -425,10 +424,7 @@ impl Owner {
     }
 
     fn tick(&mut self) -> Option<Input> {
-        if self
-            .clock
-            .tick(std::time::Instant::now(), SystemTime::now())
-        {
+        if self.clock.tick(&SystemClock) {
             self.set_clock();
         }
         None

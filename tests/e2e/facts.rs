@@ -34,15 +34,15 @@ const AUTHORITY_LINE: &str = "aUGFO8b5gUd7LstdryK29";
 /// What shells, systemd and URLs find special, and a word that must be in no log.
 const USER: &str = "u%25:hunter2$HOME'%22%40";
 
+/// What is reached without the proxy.
+const EXCEPTIONS: &str = "localhost,.example.com,host.containers.internal";
+
 pub(crate) fn trials() -> Vec<Trial> {
-    // The one starts its guest several times, the other waits minutes for Debian's update-ca-certificates.
-    for_full(vec![
-        trial(
-            "facts::time_zone_proxies_swap_given_and_taken_back",
-            given_and_taken_back,
-        ),
-        trial("facts::authorities_given_and_taken_back", authorities),
-    ])
+    // It waits minutes for Debian's update-ca-certificates. The other facts are in `life`, which starts a guest twice.
+    for_full(vec![trial(
+        "facts::authorities_given_and_taken_back",
+        authorities,
+    )])
 }
 
 /// A proxy on the host's loopback that answers one request; what it was asked.
@@ -223,106 +223,84 @@ fn secrets_are_nowhere(home: &Home) {
     fs_err::remove_file(&file).expect("it can be removed");
 }
 
-fn given_and_taken_back() {
-    let mut home = Home::new("facts");
-    home.init("m", &["--swap", "64"]);
-    let (port, asked) = proxy();
-    let started = run(
-        home.command(&["start", "m"])
+/// What one start gives and the next one takes back, in the machine `m` of another test, which starts it twice.
+pub(crate) struct Given {
+    port: u16,
+    asked: JoinHandle<String>,
+}
+
+impl Given {
+    /// What `init` is told besides.
+    pub(crate) const INIT: [&'static str; 2] = ["--swap", "64"];
+
+    /// Has this start give the guest a time zone, and a proxy for all but the host itself.
+    pub(crate) fn by(start: &mut Command) -> Self {
+        let (port, asked) = proxy();
+        start
             .env("TZ", "Asia/Tokyo")
             .env("http_proxy", format!("http://{USER}@127.0.0.1:{port}"))
-            .env("NO_PROXY", "localhost,.example.com"),
-        b"",
-        BOOT,
-    );
-    let stderr = started.stderr.clone();
-    started.succeeded();
-    for word in ["hunter2", "time zone", "swap"] {
-        assert!(!stderr.contains(word), "{word}: {stderr}");
+            .env("NO_PROXY", EXCEPTIONS);
+        Self { port, asked }
     }
 
-    let expected = format!("http://{USER}@host.containers.internal:{port}");
-    assert_eq!(
-        guest(&home, "readlink /etc/localtime; date +%Z"),
-        "../usr/share/zoneinfo/Asia/Tokyo\nJST\n"
-    );
-    assert_eq!(
-        guest(&home, "bash -lc 'echo $http_proxy; echo $NO_PROXY'"),
-        format!("{expected}\nlocalhost,.example.com\n")
-    );
-    assert_eq!(
-        engines(&home),
-        format!("http_proxy={expected}\n\nhttp_proxy={expected}\n\n")
-    );
-    assert_eq!(
-        guest(
-            &home,
-            "systemd-run --user --pipe --quiet sh -c 'echo \"$http_proxy\"'"
-        ),
-        format!("{expected}\n")
-    );
-    // The name leads to the host, and the password arrives as it was meant: `u%:hunter2$HOME'"@`.
-    assert_eq!(
-        guest(&home, "bash -lc 'curl -s http://anything.test/'"),
-        "yes\n"
-    );
-    let request = asked.join().expect("the proxy does not panic");
-    assert!(
-        request.starts_with("GET http://anything.test/ "),
-        "{request}"
-    );
-    assert!(
-        request.contains("Proxy-Authorization: Basic dSU6aHVudGVyMiRIT01FJyJA"),
-        "{request}"
-    );
-    assert_eq!(
-        guest(
-            &home,
-            "awk 'NR > 1 { print $1, int(($3 + 500) / 1024) }' /proc/swaps"
-        ),
-        "/dev/zram0 64\n"
-    );
-    password_is_nowhere(&home);
-    secrets_are_nowhere(&home);
+    /// The guest has all of it, and nobody else has a secret of it. `stderr` is the start's.
+    pub(crate) fn came(self, home: &Home, stderr: &str) {
+        for word in ["hunter2", "time zone", "swap"] {
+            assert!(!stderr.contains(word), "{word}: {stderr}");
+        }
+        let expected = format!("http://{USER}@host.containers.internal:{}", self.port);
+        // The name leads to the host, and the password arrives as it was meant: `u%:hunter2$HOME'"@`.
+        let script = "readlink /etc/localtime; date +%Z
+            bash -lc 'echo $http_proxy; echo $NO_PROXY'
+            systemd-run --user --pipe --quiet sh -c 'echo \"$http_proxy\"'
+            bash -lc 'curl -s http://anything.test/'
+            awk 'NR > 1 { print $1, int(($3 + 500) / 1024) }' /proc/swaps";
+        assert_eq!(
+            guest(home, script),
+            format!(
+                "../usr/share/zoneinfo/Asia/Tokyo\nJST\n{expected}\n{EXCEPTIONS}\n{expected}\nyes\n/dev/zram0 64\n"
+            )
+        );
+        assert_eq!(
+            engines(home),
+            format!("http_proxy={expected}\n\nhttp_proxy={expected}\n\n")
+        );
+        let request = self.asked.join().expect("the proxy does not panic");
+        assert!(
+            request.starts_with("GET http://anything.test/ "),
+            "{request}"
+        );
+        assert!(
+            request.contains("Proxy-Authorization: Basic dSU6aHVudGVyMiRIT01FJyJA"),
+            "{request}"
+        );
+        password_is_nowhere(home);
+        secrets_are_nowhere(home);
+    }
 
-    home.machine(&["stop", "m"], BOOT).succeeded();
-    let config = home.machine_dir("m").join("machine.toml");
-    let text = fs_err::read_to_string(&config).expect("there is one");
-    let text = text
-        .replace("swap_mib = 64", "swap_mib = 0")
-        .replace("time_zone = \"local\"", "time_zone = \"Mars/Phobos\"");
-    fs_err::write(&config, text).expect("it can be written");
-    let started = run(
-        home.command(&["start", "m"]).env("TZ", "Asia/Tokyo"),
-        b"",
-        BOOT,
-    );
-    let stderr = started.stderr.clone();
-    started.succeeded();
-    assert!(
-        stderr.contains("the guest does not know the time zone `Mars/Phobos`"),
-        "{stderr}"
-    );
+    /// Asks for what no guest has, and for no swap.
+    pub(crate) fn other(home: &Home, start: &mut Command) {
+        let config = home.machine_dir("m").join("machine.toml");
+        let text = fs_err::read_to_string(&config).expect("there is one");
+        let text = text
+            .replace("swap_mib = 64", "swap_mib = 0")
+            .replace("time_zone = \"local\"", "time_zone = \"Mars/Phobos\"");
+        fs_err::write(&config, text).expect("it can be written");
+        start.env("TZ", "Asia/Tokyo");
+    }
 
-    assert_eq!(
-        guest(&home, "bash -lc 'echo \"$http_proxy$NO_PROXY\"'"),
-        "\n"
-    );
-    assert_eq!(engines(&home), "\n\n");
-    assert_eq!(
-        guest(
-            &home,
-            "ls /etc/*/default-env.* /etc/systemd/*/default-env.* 2>/dev/null | wc -l"
-        ),
-        "0\n"
-    );
-    // The host's name is there whether or not a proxy needs it.
-    assert_eq!(
-        guest(&home, "grep -c ' host.containers.internal ' /etc/hosts"),
-        "1\n"
-    );
-    assert_eq!(guest(&home, "wc -l < /proc/swaps"), "1\n");
-    home.dispose().expect("nothing is left");
+    /// Nothing is left of it after a start that gave [`other`](Self::other) facts.
+    pub(crate) fn went(home: &Home, stderr: &str) {
+        assert!(
+            stderr.contains("the guest does not know the time zone `Mars/Phobos`"),
+            "{stderr}"
+        );
+        let script = "bash -lc 'echo \"$http_proxy$NO_PROXY\"'
+            ls /etc/*/default-env.* /etc/systemd/*/default-env.* 2>/dev/null | wc -l
+            wc -l < /proc/swaps";
+        assert_eq!(guest(home, script), "\n0\n1\n");
+        assert_eq!(engines(home), "\n\n");
+    }
 }
 
 fn authorities() {

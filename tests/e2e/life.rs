@@ -4,6 +4,7 @@
 use libtest_mimic::Trial;
 
 use crate::exec::{come_in_order, events};
+use crate::facts::Given;
 use crate::network::{end_program, fetched};
 use crate::support::command::{eventually, run};
 use crate::support::home::{BOOT, Home, SOON};
@@ -132,7 +133,7 @@ fn doctor() {
 /// One machine for all of its life, beside the commands that follow it.
 fn whole_life() {
     let mut home = Home::new("life");
-    home.init("m", &["--network", "passt"]);
+    home.init("m", &[&["--network", "passt"], &Given::INIT[..]].concat());
     assert_eq!(home.state("m"), "stopped");
     let socket = home.api_socket("m");
     assert!(!socket.exists(), "no socket while stopped");
@@ -147,7 +148,11 @@ fn whole_life() {
 
     interrupted_start(&home);
 
-    let text = home.machine(&["start", "m"], BOOT).succeeded();
+    let mut start = home.command(&["start", "m"]);
+    let given = Given::by(&mut start);
+    let started = run(&mut start, b"", BOOT);
+    let stderr = started.stderr.clone();
+    let text = started.succeeded();
     assert!(text.starts_with("Starting machine \"m\"\n"), "{text}");
     assert!(
         text.contains(&format!("export DOCKER_HOST='unix://{}'", socket.display())),
@@ -162,6 +167,7 @@ fn whole_life() {
         "answers as soon as `start` has returned"
     );
 
+    given.came(&home, &stderr);
     network_comes_back(&home);
 
     let text = home.machine(&["stop", "m"], BOOT).succeeded();
@@ -195,13 +201,12 @@ fn whole_life() {
     fs_err::write(&agent, program).expect("the agent can be written");
     home.machine(&["set", "--host-loopback=false", "m"], SOON)
         .succeeded();
-    let started = run(
-        home.command(&["start", "m"])
-            .env("MACHINE_AGENT_DIR", &newer),
-        b"",
-        BOOT,
-    );
+    let mut start = home.command(&["start", "m"]);
+    Given::other(&home, &mut start);
+    let started = run(start.env("MACHINE_AGENT_DIR", &newer), b"", BOOT);
+    let stderr = started.stderr.clone();
     started.succeeded();
+    Given::went(&home, &stderr);
     assert!(api::answers(&socket), "answers after stop and start");
     host_is_closed(&home);
     let log = fs_err::read_to_string(home.machine_dir("m").join("events.jsonl"))

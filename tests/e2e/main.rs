@@ -43,6 +43,7 @@ mod takeover;
 mod tour;
 mod twenty;
 mod use_engine;
+mod users;
 
 use libtest_mimic::{Arguments, Trial};
 use support::lane::Lane;
@@ -51,6 +52,9 @@ use support::stage::Stage;
 
 fn main() -> ExitCode {
     support::name_server::play();
+    if support::intruder::plays() {
+        return ExitCode::SUCCESS;
+    }
     let mut arguments = Arguments::from_args();
     let lane = Lane::asked_for();
     if arguments.list {
@@ -103,7 +107,7 @@ fn on_the_shared_machine() -> Vec<Trial> {
             support::shared::dispose(Carrier::VirtioSerial).expect("nothing is left");
         },
     ));
-    // With a machine of its own: this is the shorter lane.
+    // With a machine of its own, and longer than anything else.
     trials.extend(deaths::trials());
     trials.extend(carry::over_vsock());
     trials.extend(provider::trials());
@@ -118,10 +122,13 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(life::trials());
     trials.extend(takeover::trials());
     trials.extend(service::trials());
+    trials.extend(users::trials());
     trials.extend(commands::own_trials());
     trials.extend(facts::trials());
     trials.extend(network::trials());
     trials.extend(many::trials());
+    trials.extend(clock::own_trials());
+    trials.extend(deaths::own_trials());
     trials.extend(twenty::trials());
     trials.extend(folders::trials());
     trials.extend(host_disk::trials());

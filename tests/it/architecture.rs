@@ -8,7 +8,7 @@ mod source;
 
 use rules::{
     crate_edges, first_lines, forbidden_words, forgotten_tests, lengths, module_edges,
-    platform_conditions, printing, provider_kinds, provider_words, unsafe_code,
+    platform_conditions, printing, provider_kinds, provider_words, unsafe_code, wall_clock,
 };
 use source::{Source, tree};
 
@@ -69,6 +69,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // What a start would choose, and where it would look for programs, are told before one.
     ("ops::doctor", &["agent", "network::egress", "hostfacts"]),
     ("ops::report", &["hostfacts"]),
+    // And a provider is asked before anything is made for it.
+    ("ops::init", &["hostfacts"]),
     (
         "supervisor",
         &[
@@ -226,6 +228,50 @@ const KIND_NAMERS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Where the time of day is asked for, and what for. It may be set at any moment, forwards and backwards, so no wait and no
+/// order depends on it: those are `Instant`'s.
+const WALL_CLOCK_PLACES: &[(&str, &str)] = &[
+    ("src/supervisor/clock.rs", "the guest is given it"),
+    (
+        "src/supervisor/owner.rs",
+        "the same, and when the machine was last up",
+    ),
+    (
+        "src/supervisor/events.rs",
+        "when something happened, for people",
+    ),
+    ("src/supervisor/run.rs", "the same"),
+    ("src/cli/cmd/start_lines.rs", "the same"),
+    ("src/cli/cmd/list.rs", "how long ago, for people"),
+    (
+        "src/cli/cmd/image.rs",
+        "the same, and what nobody used lately",
+    ),
+    ("src/ops/init.rs", "when a machine was made, for people"),
+    ("src/ops/report.rs", "when a report was made, for people"),
+    (
+        "src/provider/qemu/probe/cache.rs",
+        "a verdict that is not of now is asked for again",
+    ),
+    (
+        "provisioning/agent/src/linux/data_disk/owner.rs",
+        "when a disk was made, for people",
+    ),
+    (
+        "machine-images/src/cache/downloads.rs",
+        "what nobody went on with lately",
+    ),
+    (
+        "machine-images/src/bundle/import.rs",
+        "when an image was had, for people",
+    ),
+    ("machine-images/src/fetch/mod.rs", "the same"),
+    (
+        "machine-images/src/openpgp/",
+        "signatures and keys have times",
+    ),
+];
+
 /// No file is longer; a good one has a hundred to four hundred lines.
 const MOST_LINES: usize = 800;
 
@@ -260,6 +306,7 @@ const RULES: &[(&str, Rule)] = &[
         "only the provider's own code names a hypervisor",
         provider_words,
     ),
+    ("only some ask for the time of day", wall_clock),
     ("files say first what they are for", first_lines),
     ("files are short", lengths),
     (

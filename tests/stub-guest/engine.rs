@@ -1,7 +1,9 @@
 //! In place of an engine: answers every request on a unix socket as `/_ping` is answered, but for what is posted to `/echo`,
-//! which it sends back; or sends back what comes to a TCP port.
+//! which it sends back; or sends back what comes to a TCP port. And in place of clients of sockets: sends its input to one,
+//! and prints so many bytes of the answer.
 //!
 //!     engine PATH|PORT
+//!     engine ask PATH BYTES
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -11,6 +13,10 @@ use std::thread;
 
 fn main() {
     let place = std::env::args().nth(1).expect("a path or a port");
+    if place == "ask" {
+        ask();
+        return;
+    }
     match place.parse() {
         Ok(port) => {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("a free port");
@@ -32,6 +38,17 @@ fn main() {
             }
         }
     }
+}
+
+fn ask() {
+    let words: Vec<String> = std::env::args().skip(2).collect();
+    let mut stream = UnixStream::connect(&words[0]).expect("somebody listens");
+    let mut question = Vec::new();
+    std::io::stdin().read_to_end(&mut question).expect("a question");
+    stream.write_all(&question).expect("it is read");
+    let mut answer = vec![0; words[1].parse().expect("a number")];
+    stream.read_exact(&mut answer).expect("an answer");
+    std::io::stdout().write_all(&answer).expect("it is read");
 }
 
 /// To each request, one after the other, for as long as the client wants.

@@ -44,7 +44,7 @@ pub(crate) fn leftovers(home: &Place) -> Vec<String> {
     if running == 0 && !processes.is_empty() {
         found.push(format!("processes: {processes:?}"));
     }
-    let mut locks = vec![home.machines.join(".lock")];
+    let mut locks = vec![home.machines().join(".lock")];
     for entry in &list {
         let directory = home.machine_dir(entry["Name"].as_str().expect("a name"));
         locks.push(directory.join("edit.lock"));
@@ -103,7 +103,7 @@ fn names(home: &Place, list: &[Value]) -> Vec<String> {
     if there != expected {
         found.push(format!("connections: {there:?}"));
     }
-    for path in fs_err::read_dir(&home.machines)
+    for path in fs_err::read_dir(home.machines())
         .into_iter()
         .flatten()
         .flatten()

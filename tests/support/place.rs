@@ -22,12 +22,22 @@ pub(crate) struct Place {
     pub(crate) connections: PathBuf,
     /// The whole environment of its commands.
     pub(crate) environment: Vec<(&'static str, OsString)>,
+    /// Has commands run as somebody else.
+    pub(crate) through: Option<Through>,
 }
+
+/// From a command to one that has somebody else run it.
+pub(crate) type Through = Box<dyn Fn(&Command) -> Command + Send + Sync>;
 
 impl Place {
     /// Its directory.
     pub(crate) fn path(&self) -> &Path {
         &self.root
+    }
+
+    /// The directory of all machines.
+    pub(crate) fn machines(&self) -> PathBuf {
+        self.machines.clone()
     }
 
     /// The directory of one machine.
@@ -45,7 +55,10 @@ impl Place {
         let mut command = Command::new(&self.program);
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         command.env_clear().envs(environment).args(arguments);
-        command
+        match &self.through {
+            Some(through) => through(&command),
+            None => command,
+        }
     }
 
     /// Runs `machine`.

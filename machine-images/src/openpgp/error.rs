@@ -1,8 +1,7 @@
 //! Why a signature is not accepted, and what the user can do about it.
 
-use super::keyring::MAX_KEY_FILE_BYTES;
 use super::signer::Signer;
-use super::verify::MAX_SIGNATURE_BYTES;
+use super::{MAX_KEY_FILE_BYTES, MAX_SIGNATURE_BYTES};
 
 /// What went wrong in the library that reads OpenPGP's formats.
 type Source = Box<dyn std::error::Error + Send + Sync>;

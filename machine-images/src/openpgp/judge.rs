@@ -1,18 +1,17 @@
 //! Which signatures may be good, by what can be known without the file.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use digest::DynDigest;
 use pgp::composed::{SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType, SignatureVersionSpecific, SubpacketData};
 use pgp::types::{KeyDetails, KeyVersion};
 
+use super::candidate::{Candidate, SigningKey};
 use super::error::SignatureError;
 use super::key::{self, Fault, TOLERANCE};
 use super::keyring::Keyring;
 use super::signer::Signer;
-use super::verify::{Candidate, SigningKey};
+use super::times;
 
 /// What a signature is judged by, before the file is known.
 pub(super) struct Judge<'a> {
@@ -102,13 +101,13 @@ impl Judge<'_> {
         if made > self.now + TOLERANCE {
             return Err(SignatureError::Future {
                 name: name(),
-                made: time(made),
+                made: times::text(made),
             });
         }
         match key::ends(signature) {
             Some(until) if self.now >= until => Err(SignatureError::Outdated {
                 name: name(),
-                until: time(until),
+                until: times::text(until),
             }),
             _ => Ok((made, config.hash_alg)),
         }
@@ -171,13 +170,13 @@ impl Judge<'_> {
             Fault::Younger => bad("it is younger than the signature", key),
             Fault::Expired { at } => SignatureError::Expired {
                 name,
-                made: time(made),
-                expired: time(at),
+                made: times::text(made),
+                expired: times::text(at),
                 key,
             },
             Fault::Revoked { at, reason } => SignatureError::Revoked {
                 name,
-                revoked: time(at),
+                revoked: times::text(at),
                 reason,
                 key,
             },
@@ -219,22 +218,4 @@ fn issuers(signature: &Signature) -> Vec<String> {
         names.push("it does not say which".to_owned());
     }
     names
-}
-
-/// Seconds since 1970; none for a clock that stands before.
-pub(super) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO)
-        .as_secs()
-}
-
-/// A time as text, as RFC 3339 writes it.
-fn time(seconds: u64) -> String {
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(
-            || format!("{seconds} s after 1970"),
-            |time| time.to_string(),
-        )
 }

@@ -8,13 +8,10 @@ use pgp::types::KeyDetails;
 
 use super::error::KeyringError;
 use super::signer::Signer;
-use super::{judge, packets};
+use super::{MAX_KEY_FILE_BYTES, packets, times};
 
 /// The extensions of the files that a directory of keys is searched for.
 pub const KEY_FILE_EXTENSIONS: [&str; 2] = ["asc", "gpg"];
-
-/// The largest file of keys that is read.
-pub const MAX_KEY_FILE_BYTES: usize = 4 << 20;
 
 const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
@@ -88,7 +85,7 @@ impl Keyring {
 
     /// The keys, in the order in which they were added.
     pub fn keys(&self) -> Vec<Signer> {
-        let now = judge::seconds(SystemTime::now());
+        let now = times::seconds(SystemTime::now());
         let signer = |key| Signer::of(key, None::<&SignedPublicKey>, now);
         self.keys.iter().map(signer).collect()
     }

@@ -23,18 +23,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod candidate;
 mod error;
 mod judge;
 mod key;
 mod keyring;
 mod packets;
 mod signer;
+mod times;
 mod verify;
 
 pub use error::{KeyringError, SignatureError};
-pub use keyring::{KEY_FILE_EXTENSIONS, Keyring, MAX_KEY_FILE_BYTES};
+pub use keyring::{KEY_FILE_EXTENSIONS, Keyring};
 pub use signer::Signer;
-pub use verify::{MAX_SIGNATURE_BYTES, Verifier};
+pub use verify::Verifier;
+
+/// The largest file of keys that is read.
+pub const MAX_KEY_FILE_BYTES: usize = 4 << 20;
+
+/// The largest file of signatures that is read: one has less than 1 KiB.
+pub const MAX_SIGNATURE_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests;

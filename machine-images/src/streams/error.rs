@@ -1,6 +1,6 @@
 //! Why the metadata of a stream give no image, and what the user can do about it.
 
-use super::metadata::MAX_METADATA_BYTES;
+use super::MAX_METADATA_BYTES;
 use super::reference::StreamRef;
 
 /// What is wrong with the metadata, or what they do not offer.

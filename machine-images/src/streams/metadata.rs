@@ -9,11 +9,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::MAX_METADATA_BYTES;
 use super::error::StreamError;
 use super::reference::StreamRef;
-
-/// The largest document that is read: real ones have about 100 KiB.
-pub const MAX_METADATA_BYTES: usize = 8 << 20;
 
 /// What a stream or a release offers.
 #[derive(Clone, Debug)]

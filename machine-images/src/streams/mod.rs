@@ -24,9 +24,12 @@ mod reference;
 mod select;
 
 pub use error::StreamError;
-pub use metadata::{MAX_METADATA_BYTES, Metadata};
+pub use metadata::Metadata;
 pub use reference::{Release, StreamName, StreamRef, StreamRefError};
 pub use select::{Artifact, select};
+
+/// The largest document that is read: real ones have about 100 KiB.
+pub const MAX_METADATA_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests;

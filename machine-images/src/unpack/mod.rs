@@ -7,13 +7,15 @@ mod codec;
 mod content;
 mod fault;
 mod input;
+mod outer;
 mod pieces;
 mod tar;
 mod zip;
 
-pub(crate) use content::{Content, Declared};
+pub(crate) use content::Content;
 pub(crate) use fault::UnpackError;
 pub use fault::{ArchiveFault, EntryName, Fault};
+pub(crate) use outer::Declared;
 
 /// How an image is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::io::Read;
 
 use ::tar::{EntryType, Header, PaxExtensions};
 
-use super::content::Outer;
 use super::fault::{ArchiveFault, EntryName};
+use super::outer::Outer;
 use super::{Fault, UnpackError};
 
 /// Archives consist of blocks.

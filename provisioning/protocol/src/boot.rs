@@ -113,6 +113,9 @@ pub struct HostFacts {
     pub swap_mib: u64,
     /// Whether [`SEED_CERTIFICATES`] is on the seed.
     pub certificates: bool,
+    /// The tag of the folder with Apple's Rosetta, which runs programs for x86-64, if the guest is to have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translator: Option<String>,
 }
 
 /// Without the values of proxies, which may hold passwords.
@@ -126,6 +129,7 @@ impl fmt::Debug for HostFacts {
             .field("host_address", &self.host_address)
             .field("swap_mib", &self.swap_mib)
             .field("certificates", &self.certificates)
+            .field("translator", &self.translator)
             .finish()
     }
 }
@@ -182,6 +186,7 @@ mod tests {
                 host_address: Some(Ipv4Addr::new(10, 0, 2, 2)),
                 swap_mib: 512,
                 certificates: true,
+                translator: Some("rosetta".into()),
             },
             shares: vec![Share {
                 tag: "machine-share-0".into(),
@@ -196,7 +201,7 @@ mod tests {
             }),
         };
         let json = format!(
-            r#"{{"format":1,"machine":"default","secret":"{}","user":"core","uid":1000,"rootful":false,"carriers":[{{"kind":"virtio-serial","port":"machine.link.0"}},{{"kind":"vsock","cid":2,"port":1024}},{{"kind":"bridge","socket":"/run/machine/link.sock"}}],"host_build":"0.1.0","facts":{{"time_zone":"Europe/Berlin","proxies":{{"no_proxy":"localhost"}},"host_address":"10.0.2.2","swap_mib":512,"certificates":true}},"shares":[{{"tag":"machine-share-0","kind":"9p","target":"/a b","read_only":true,"context":"c","problem":null}}],"data_disk":{{"serial":"machine-data"}}}}"#,
+            r#"{{"format":1,"machine":"default","secret":"{}","user":"core","uid":1000,"rootful":false,"carriers":[{{"kind":"virtio-serial","port":"machine.link.0"}},{{"kind":"vsock","cid":2,"port":1024}},{{"kind":"bridge","socket":"/run/machine/link.sock"}}],"host_build":"0.1.0","facts":{{"time_zone":"Europe/Berlin","proxies":{{"no_proxy":"localhost"}},"host_address":"10.0.2.2","swap_mib":512,"certificates":true,"translator":"rosetta"}},"shares":[{{"tag":"machine-share-0","kind":"9p","target":"/a b","read_only":true,"context":"c","problem":null}}],"data_disk":{{"serial":"machine-data"}}}}"#,
             "5a".repeat(32)
         );
         assert_eq!(serde_json::to_string(&parameters).unwrap(), json);

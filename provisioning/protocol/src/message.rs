@@ -93,6 +93,8 @@ pub enum Part {
     DataDisk,
     /// That its file system is as large as the disk.
     DataDiskSize,
+    /// What runs programs of another architecture.
+    Translator,
 }
 
 /// Something that happened in the guest.

@@ -177,6 +177,7 @@ pub(super) fn plain_request(
         forward_listeners: false,
         volumes: Vec::new(),
         forward_sockets: Vec::new(),
+        program_directories: init::program_directories(),
     })
 }
 
@@ -215,6 +216,7 @@ impl InitReporter for Reporter<'_> {
             InitProgress::Done(text) => self.bar.tell(&text),
             InitProgress::Copying { done, total } => self.bar.copy(done, total),
             InitProgress::Completing => {}
+            InitProgress::Keeping => self.bar.tell(texts::KEEPING),
         }
     }
 

@@ -153,7 +153,7 @@ impl InitReporter for Reporter {
             InitProgress::Notice(text) => bar.warn(&text),
             InitProgress::Done(text) => bar.tell(&text),
             InitProgress::Copying { done, total } => bar.copy(done, total),
-            InitProgress::Image { .. } | InitProgress::Completing => {}
+            InitProgress::Image { .. } | InitProgress::Completing | InitProgress::Keeping => {}
         }
     }
 

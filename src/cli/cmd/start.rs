@@ -1,7 +1,5 @@
 //! `machine start`.
 
-use jiff::Timestamp;
-
 use super::{Session, all, default_connection, start_lines};
 use crate::cli::args::name_or_default;
 use crate::cli::args::start::StartArgs;
@@ -130,15 +128,7 @@ async fn stay(
         _ => {}
     };
     let (store, files) = (&session.store, &machine.files);
-    attend::attend(
-        store,
-        id,
-        files,
-        Timestamp::now(),
-        tell,
-        interrupt::requested,
-    )
-    .await?;
+    attend::attend(store, id, files, tell, interrupt::requested).await?;
     printer.stdout(&texts::stopped(name));
     Ok(())
 }

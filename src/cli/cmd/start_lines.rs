@@ -51,11 +51,10 @@ pub(super) async fn run(
     if !args.foreground {
         return Ok(());
     }
-    let since = lines.last.unwrap_or_else(Timestamp::now);
     let (store, id) = (&session.store, &machine.config.name);
     let tell = |stamped: &Stamped| lines.event(stamped);
     let wish = interrupt::requested;
-    let attended = attend::attend(store, id, &machine.files, since, tell, wish).await;
+    let attended = attend::attend(store, id, &machine.files, tell, wish).await;
     if let Err(error) = &attended {
         let told = Failure {
             detail: error.detail(),
@@ -87,8 +86,6 @@ fn failure(error: &StartError) -> Failure {
 struct Lines<'a> {
     printer: &'a Printer,
     machine: &'a str,
-    /// When the last event happened.
-    last: Option<Timestamp>,
     /// The last event was a failure, which needs no other line.
     failed: bool,
 }
@@ -98,13 +95,11 @@ impl<'a> Lines<'a> {
         Self {
             printer,
             machine,
-            last: None,
             failed: false,
         }
     }
 
     fn event(&mut self, stamped: &Stamped) {
-        self.last = Some(stamped.time);
         self.failed = matches!(stamped.event, Event::Failed(_));
         self.print(stamped, None);
     }
@@ -162,7 +157,6 @@ mod tests {
             lines.event(&at(1, Event::Phase { phase: Phase::Link }));
             lines.event(&at(2, Event::Failed(Failure::new("no"))));
             lines.fail("other", Failure::new("no"));
-            assert_eq!(lines.last, Timestamp::from_second(2).ok());
         });
         assert_eq!(lines.len(), 2);
         assert_eq!(

@@ -4,8 +4,6 @@ use jiff::civil::date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
-use super::gotemplate::Value;
-
 /// Go's zero time, which stands for "never".
 pub fn zero() -> ZonedDateTime {
     // The first day of year 1 is inside what jiff can hold, so this never falls back.
@@ -122,46 +120,4 @@ fn zone_name(time: &ZonedDateTime) -> String {
         return "UTC".to_owned();
     }
     time.strftime("%Z").to_string()
-}
-
-/// The methods of `time.Time` that templates use; `None` where there is no such method.
-pub(super) fn method(
-    time: &ZonedDateTime,
-    name: &str,
-    arguments: &[Value],
-) -> Option<Result<Value, String>> {
-    let want = usize::from(name == "Format");
-    let result = match name {
-        "Format" => match arguments {
-            [Value::Text(layout)] => format(time, layout).into(),
-            [other] => {
-                let actual = other.type_name();
-                return Some(Err(format!(
-                    "wrong type for value; expected string; got {actual}"
-                )));
-            }
-            _ => Value::Nil,
-        },
-        "String" => display(time).into(),
-        "IsZero" => (*time == zero()).into(),
-        "Unix" => time.timestamp().as_second().into(),
-        "UnixNano" => i64::try_from(time.timestamp().as_nanosecond())
-            .unwrap_or_default()
-            .into(),
-        "UTC" => time.with_time_zone(TimeZone::UTC).into(),
-        "Local" => time.with_time_zone(TimeZone::system()).into(),
-        "Year" => i64::from(time.year()).into(),
-        "Day" => i64::from(time.day()).into(),
-        "Hour" => i64::from(time.hour()).into(),
-        "Minute" => i64::from(time.minute()).into(),
-        "Second" => i64::from(time.second()).into(),
-        _ => return None,
-    };
-    if arguments.len() != want {
-        let got = arguments.len();
-        return Some(Err(format!(
-            "wrong number of args for {name}: want {want} got {got}"
-        )));
-    }
-    Some(Ok(result))
 }

@@ -51,6 +51,8 @@ pub enum Remedy {
     CorrectPort,
     /// Takes a file or a directory from all other users.
     KeepPrivate(PathBuf),
+    /// Has the provider remove what it has of the machine by half, which the next start makes anew.
+    DiscardHalf,
     /// Makes a file of a machine anew that is lost, out of what is left.
     Remake(Lost),
 }

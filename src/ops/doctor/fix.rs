@@ -12,12 +12,14 @@ use machine_provisioning::keys::{self, KeyPair};
 
 use super::finding::Told;
 use super::host::listed;
+use super::kept;
 use super::look::{self, SocketState};
 use super::{About, Finding, Lost, Mending, Premises, Remedy, shown};
 use crate::connection::machine as pair;
 use crate::machine::MachineName;
 use crate::ops::connection::scheme;
 use crate::ops::init;
+use crate::provider::{Kept, KeptState, registry};
 use crate::supervisor::client;
 
 /// Why something was not mended, in a line.
@@ -36,8 +38,10 @@ pub(super) async fn mend(finding: &mut Finding, premises: &Premises) {
         (Remedy::CompleteConnections, About::Machine(name)) => complete(premises, name),
         (Remedy::CorrectPort, About::Machine(name)) => correct_port(premises, name),
         (Remedy::Remake(lost), About::Machine(name)) => remake(premises, name, *lost),
+        (Remedy::DiscardHalf, About::Machine(name)) => discard_half(premises, name).await,
         (
             Remedy::RemoveSockets
+            | Remedy::DiscardHalf
             | Remedy::CompleteConnections
             | Remedy::CorrectPort
             | Remedy::Remake(_),
@@ -94,6 +98,27 @@ async fn remove_sockets(premises: &Premises, name: &MachineName) -> Mended {
         }
     }
     Ok(format!("removed {}", listed(&removed)))
+}
+
+/// Under the locks of a start, and only what is a half now: what is whole has been made by somebody meanwhile.
+async fn discard_half(premises: &Premises, name: &MachineName) -> Mended {
+    let guard = premises.store.edit(name).map_err(|error| line(&error))?;
+    let stopped = guard.keep_stopped().map_err(|error| line(&error))?;
+    let Some(_stopped) = stopped.filter(|_| client::survivor(guard.files()).is_none()) else {
+        return Err("the machine was started meanwhile".to_owned());
+    };
+    let machine = premises.store.load(name).map_err(|error| line(&error))?;
+    let provider = registry::provider(machine.config.provider).map_err(|error| line(&error))?;
+    let directories = init::program_directories();
+    let kept = kept::ask(premises, &*provider, &directories).await;
+    let kept = kept.map_err(|error| line(&error))?;
+    let is_half = |kept: &Kept| kept.machine == name.as_str() && kept.state == KeptState::Half;
+    if !kept.iter().any(is_half) {
+        return Err("it is no half any more".to_owned());
+    }
+    let own = machine.files.provider_directory();
+    provider.discard(&own).await.map_err(|error| line(&error))?;
+    Ok("the half was removed; the next start makes all of it".to_owned())
 }
 
 fn complete(premises: &Premises, name: &MachineName) -> Mended {

@@ -19,6 +19,7 @@ const MIB: u64 = 1 << 20;
 
 fn request(image: &Path) -> InitRequest {
     InitRequest {
+        program_directories: Vec::new(),
         volumes: Vec::new(),
         forward_sockets: Vec::new(),
         name: name("dev"),

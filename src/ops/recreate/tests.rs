@@ -57,6 +57,7 @@ fn image_request(image: &Path) -> ImageRequest {
 /// The machine `dev`, made from this image; its data disk holds `data`.
 async fn machine(bench: &Bench, image: &Path) -> StoredMachine {
     let request = InitRequest {
+        program_directories: Vec::new(),
         name: name("dev"),
         provider: ProviderKind::Qemu,
         user: DEFAULT_USER.to_owned(),

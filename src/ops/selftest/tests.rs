@@ -70,6 +70,7 @@ fn premises(bench: &Bench) -> Premises {
 fn request(image: &std::path::Path) -> InitRequest {
     let provider = providers()[0];
     InitRequest {
+        program_directories: Vec::new(),
         name: fresh_name().unwrap(),
         provider,
         user: "core".to_owned(),

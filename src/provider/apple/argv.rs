@@ -32,6 +32,13 @@ pub(super) fn arguments(plan: &LaunchPlan, surroundings: &Surroundings<'_>) -> V
         let list = List::new("virtio-fs").set("sharedDir", &share.source);
         arguments.device(list.set("mountTag", &share.tag));
     }
+    if let Some(tag) = &plan.translator
+        && surroundings.flavour.capabilities.has_translator
+    {
+        // Where it is not there yet macOS asks its user.
+        let list = List::new("rosetta").set("mountTag", tag);
+        arguments.device(list.flag("install"));
+    }
     arguments.services(plan, surroundings);
     arguments.0
 }

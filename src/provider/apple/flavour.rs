@@ -69,6 +69,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     seed: SeedForm::Disk,
     has_first_boot_journal: false,
     has_console_log: true,
+    has_translator: true,
     can_attach: true,
     can_suspend: false,
     shared_resources: None,
@@ -112,6 +113,7 @@ pub(super) static KRUNKIT: Flavour = Flavour {
         },
         // libkrun makes up the numbers.
         names_disks: false,
+        has_translator: false,
         ..CAPABILITIES
     },
     balloon_since: None,

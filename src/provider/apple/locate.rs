@@ -29,9 +29,32 @@ pub(super) async fn find(
             program: flavour.program.to_owned(),
             install: flavour.install.to_owned(),
         })?;
-    let version = version::ask(&program, |said| version_in(flavour, said)).await?;
+    let asked = version::ask(&program, |said| version_in(flavour, said)).await;
+    let version = asked.map_err(|error| unrunnable(flavour, error))?;
     check(flavour, &program, &version)?;
     Ok((program, version))
+}
+
+/// With what to do about a program that does not run: macOS ends one that nobody has signed before it says anything, and
+/// asks the user about one that a browser has fetched.
+fn unrunnable(flavour: &Flavour, error: ProviderError) -> ProviderError {
+    let ProviderError::VersionUnknown {
+        program, source, ..
+    } = error
+    else {
+        return error;
+    };
+    let path = program.display();
+    let mend = format!(
+        "See whether macOS lets it run, `codesign --verify --verbose {path}` and `{path} --version`, or install it anew \
+         with `brew reinstall {}`",
+        flavour.program
+    );
+    ProviderError::VersionUnknown {
+        program,
+        source,
+        mend: Some(mend),
+    }
 }
 
 /// The version in `vfkit version: v0.6.1`, or in `krunkit 1.2.0`.

@@ -12,14 +12,30 @@ mod speakable;
 mod vm;
 
 use async_trait::async_trait;
+use machine_host::facts::{self, Architecture};
 use machine_host::process::ProcessIdentity;
 
 use self::flavour::Flavour;
 use crate::machine::ProviderKind;
 use crate::provider::{
-    Accelerator, Capabilities, HelperProcess, LaunchPlan, Provider, ProviderError, ResolveRequest,
-    Resolved, ShareWay, Survey, Vm, VmEvents, VmPaths, VsockWay,
+    Accelerator, Capabilities, HelperProcess, LaunchPlan, NewMachine, Provider, ProviderError,
+    ResolveRequest, Resolved, ShareWay, Survey, Vm, VmEvents, VmPaths, VsockWay,
 };
+
+/// The tag of the folder with Rosetta; podman's images look for it by this one too (spec 4.4).
+const ROSETTA: &str = "rosetta";
+
+/// The tag of Rosetta's folder, or why there is none: Macs with a processor of Intel's need no translator, and have none.
+fn rosetta(is_wanted: bool, architecture: Architecture) -> (Option<String>, Option<String>) {
+    match (is_wanted, architecture) {
+        (false, _) => (None, None),
+        (true, Architecture::Aarch64) => (Some(ROSETTA.to_owned()), None),
+        (true, _) => {
+            let why = "`[machine] rosetta` is set, and only a Mac with a processor of Apple's has Rosetta for guests";
+            (None, Some(why.to_owned()))
+        }
+    }
+}
 
 /// The provider that runs machines by one of the two programs.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +65,10 @@ impl Provider for AppleProvider {
 
     async fn resolve(&self, request: &ResolveRequest) -> Result<Resolved, ProviderError> {
         let (program, version) = locate::find(self.0, &request.program_directories).await?;
+        let has_translator = request.translator && self.0.capabilities.has_translator;
+        let (translator, warning) = rosetta(has_translator, facts::architecture());
         Ok(Resolved {
+            translator,
             program,
             version,
             accelerator: Accelerator::Hvf,
@@ -57,7 +76,7 @@ impl Provider for AppleProvider {
             // There is no other way to the agent, so nobody is asked whether there is to be one.
             vsock: Some(VsockWay::BuiltIn),
             shares: request.shares.then_some(ShareWay::BuiltIn),
-            warnings: Vec::new(),
+            warnings: warning.into_iter().collect(),
         })
     }
 
@@ -92,5 +111,29 @@ impl Provider for AppleProvider {
     ) -> Result<Box<dyn Vm>, ProviderError> {
         let vm = launch::attach(self.0, paths, identity, events).await?;
         Ok(Box::new(vm))
+    }
+
+    async fn check_new(&self, machine: &NewMachine) -> Result<(), ProviderError> {
+        speakable::check_new(self.0, machine)?;
+        locate::find(self.0, &machine.program_directories).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rosetta_is_for_processors_of_apples_and_for_who_wants_it() {
+        assert_eq!(
+            rosetta(true, Architecture::Aarch64),
+            (Some("rosetta".to_owned()), None)
+        );
+        for architecture in [Architecture::Aarch64, Architecture::X86_64] {
+            assert_eq!(rosetta(false, architecture), (None, None));
+        }
+        let (tag, why) = rosetta(true, Architecture::X86_64);
+        assert!(tag.is_none() && why.is_some());
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::provider::apple::flavour::Flavour;
-use crate::provider::{LaunchPlan, ProviderError};
+use crate::provider::{LaunchPlan, NewMachine, ProviderError};
 
 /// Why a program cannot be told of a path, if it cannot.
 pub(super) fn obstacle(path: &Path, reserved: &[char]) -> Option<String> {
@@ -34,16 +34,28 @@ pub(super) fn check(flavour: &Flavour, plan: &LaunchPlan) -> Result<(), Provider
     let all = files
         .map(|path| (path, flavour.unspeakable))
         .chain(sockets.map(|path| (path, flavour.unspeakable_in_sockets)));
-    for (path, reserved) in all {
-        if let Some(why) = obstacle(path, reserved) {
-            return Err(ProviderError::Unspeakable {
-                program: flavour.program,
-                path: path.clone(),
-                why,
-            });
-        }
+    all.into_iter()
+        .try_for_each(|(path, reserved)| can_be_told(flavour, path, reserved))
+}
+
+/// The same of a machine that is to be made: what is in its directories has names without any such character.
+pub(super) fn check_new(flavour: &Flavour, machine: &NewMachine) -> Result<(), ProviderError> {
+    let files = [&machine.directory];
+    for path in files.into_iter().chain(&machine.data_disk) {
+        can_be_told(flavour, path, flavour.unspeakable)?;
     }
-    Ok(())
+    can_be_told(flavour, &machine.sockets, flavour.unspeakable_in_sockets)
+}
+
+fn can_be_told(flavour: &Flavour, path: &Path, reserved: &[char]) -> Result<(), ProviderError> {
+    match obstacle(path, reserved) {
+        None => Ok(()),
+        Some(why) => Err(ProviderError::Unspeakable {
+            program: flavour.program,
+            path: path.to_owned(),
+            why,
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -51,6 +63,30 @@ mod tests {
     use super::*;
     use crate::provider::apple::flavour::{KRUNKIT, VFKIT};
     use crate::provider::plan::testing;
+
+    #[test]
+    fn a_machine_is_not_made_where_it_could_not_run() {
+        let at = |directory: &str, sockets: &str| NewMachine {
+            name: "m".to_owned(),
+            directory: directory.into(),
+            sockets: sockets.into(),
+            own_directory: "/o".into(),
+            data_disk: None,
+            program_directories: Vec::new(),
+        };
+        check_new(&VFKIT, &at("/Users/Ann Lee/100%", "/s")).unwrap();
+        for (flavour, directory, sockets) in [
+            (&VFKIT, "/a,b", "/s"),
+            (&VFKIT, "/a", "/100%/s"),
+            (&KRUNKIT, "/a=b", "/s"),
+        ] {
+            check_new(flavour, &at(directory, sockets)).unwrap_err();
+        }
+        let mut with_disk = at("/a", "/s");
+        with_disk.data_disk = Some("/data,1.raw".into());
+        let error = check_new(&VFKIT, &with_disk).unwrap_err();
+        assert!(error.to_string().contains("`/data,1.raw`"), "{error}");
+    }
 
     #[test]
     fn paths_with_a_meaning_are_refused_and_others_are_not() {

@@ -50,6 +50,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     seed: SeedForm::Disk,
     has_first_boot_journal: true,
     has_console_log: true,
+    has_translator: false,
     can_attach: true,
     can_suspend: false,
     shared_resources: None,
@@ -133,6 +134,7 @@ impl Provider for QemuProvider {
             warnings.extend(warning.map(|(why, mend)| format!("{why}; {mend}")));
         }
         Ok(Resolved {
+            translator: None,
             program,
             version,
             accelerator,

@@ -6,6 +6,9 @@
 
 use super::WslError;
 
+/// The page to which WSL sends who cannot have virtual machines.
+const ENABLE_VIRTUALIZATION: &str = "aka.ms/enablevirtualization";
+
 /// The oldest that starts systemd (`wsl.conf`, "systemd support": 0.67.6).
 const MINIMUM: [u32; 3] = [0, 67, 6];
 
@@ -62,6 +65,12 @@ pub fn check_version(found: Option<String>) -> Result<String, WslError> {
     }
 }
 
+/// Whether its status says that Windows' part of virtual machines is off, or not there before a restart. Its words are in
+/// every language, and the address is the same (`MessageEnableVirtualization`; so of WSL's own sources).
+pub fn is_platform_off(text: &str) -> bool {
+    text.contains(ENABLE_VIRTUALIZATION)
+}
+
 /// The code of a failure.
 pub fn code(text: &str) -> Option<&str> {
     let start = text.find("Wsl/")?;
@@ -87,12 +96,20 @@ pub fn failure(call: &str, distro: &str, text: &str) -> WslError {
         "WSL_E_VM_MODE_NOT_SUPPORTED" | "WSL_E_WSL2_NEEDED" => WslError::Version1Only,
         "WSL_E_WSL_OPTIONAL_COMPONENT_REQUIRED" => WslError::NotInstalled,
         _ if text.contains("aka.ms/wslinstall") => WslError::NotInstalled,
-        _ if text.contains("aka.ms/enablevirtualization") => WslError::VirtualizationOff,
+        _ if is_platform_off(text) => WslError::VirtualizationOff,
         _ => WslError::Failed {
             call: call.to_owned(),
             code: code.map(str::to_owned),
             said: one_line(text),
         },
+    }
+}
+
+/// Why a distribution did not start, where what its keeper left behind are WSL's own words.
+pub fn known_failure(distro: &str, text: &str) -> Option<WslError> {
+    match failure("--exec", distro, text) {
+        WslError::Failed { code: None, .. } => None,
+        error => Some(error),
     }
 }
 
@@ -153,6 +170,13 @@ mod tests {
     }
 
     #[test]
+    fn a_status_tells_by_its_address() {
+        assert!(!is_platform_off("Standardversion: 2\r\n"));
+        let off = "既定の版: 2\r\n仮想化がオフです。\r\nhttps://aka.ms/enablevirtualization\r\n";
+        assert!(is_platform_off(off));
+    }
+
+    #[test]
     fn names_are_whole_lines_in_any_case() {
         let names = names("machine-a\r\n\r\n machine-a-1\r\n");
         assert_eq!(names, ["machine-a", "machine-a-1"]);
@@ -192,6 +216,23 @@ mod tests {
             failure("--import", "a", "https://aka.ms/wslinstall"),
             WslError::NotInstalled
         ));
+    }
+
+    #[test]
+    fn a_keeper_that_ends_has_said_nothing_of_wsls() {
+        assert!(known_failure("a", "tar: short read\n").is_none());
+        let text = "Wsl/Service/CreateInstance/CreateVm/HCS/HCS_E_SERVICE_NOT_AVAILABLE";
+        assert!(matches!(
+            known_failure("a", text),
+            Some(WslError::RebootPending)
+        ));
+        let text = "Wsl/Service/CreateInstance/E_FAIL";
+        let error = known_failure("a", text).unwrap();
+        assert!(
+            error
+                .to_string()
+                .contains("(Wsl/Service/CreateInstance/E_FAIL)")
+        );
     }
 
     proptest! {

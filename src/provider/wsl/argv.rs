@@ -45,6 +45,11 @@ pub fn version() -> Call {
     Call::named("--version", &["--version"])
 }
 
+/// Asks what WSL thinks of its host.
+pub fn status() -> Call {
+    Call::named("--status", &["--status"])
+}
+
 /// Asks for the names of all distributions, those that are being imported too.
 pub fn registered() -> Call {
     Call::named("--list", &["--list", "--all", "--quiet"])
@@ -123,6 +128,7 @@ mod tests {
             "-d a -u root --cd / --exec /run/machine/seed/agent --bridge"
         );
         assert_eq!(line(&running()), "--list --running --quiet");
+        assert_eq!(line(&status()), "--status");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use sha2::{Digest as _, Sha256};
 
+use super::answer;
 use super::error::WslError;
 use super::run::Wsl;
 
@@ -22,6 +23,20 @@ pub fn name(machine: &str, place: Option<u32>) -> String {
         None => format!("machine-{machine}"),
         Some(place) => format!("machine-{machine}-{place:08x}"),
     }
+}
+
+/// The name for the distribution of this machine, whose directory of the provider's this is.
+pub fn own_name(directory: &Path, machine: &str) -> String {
+    let digest = Sha256::digest(directory.as_os_str().as_encoded_bytes());
+    let [a, b, c, d, ..] = digest.0;
+    name(machine, Some(u32::from_be_bytes([a, b, c, d])))
+}
+
+/// The machine whose distribution may have this name; none where no machine's has.
+pub fn machine_of(name: &str) -> Option<&str> {
+    let (machine, place) = name.strip_prefix("machine-")?.rsplit_once('-')?;
+    let is_place = |digit: u8| digit.is_ascii_digit() || matches!(digit, b'a'..=b'f');
+    (place.len() == 8 && place.bytes().all(is_place)).then_some(machine)
 }
 
 /// What is noted of a distribution.
@@ -97,12 +112,7 @@ impl Distro {
         if let Some((distro, _)) = Self::noted(directory)? {
             return Ok(distro);
         }
-        let digest = Sha256::digest(directory.as_os_str().as_encoded_bytes());
-        let [a, b, c, d, ..] = digest.0;
-        let distro = Self::at(
-            directory,
-            name(machine, Some(u32::from_be_bytes([a, b, c, d]))),
-        );
+        let distro = Self::at(directory, own_name(directory, machine));
         let made = atomic::create_private_dir_all(directory);
         made.map_err(|error| distro.failed(error))?;
         Ok(distro)
@@ -119,8 +129,7 @@ impl Distro {
     /// Sees to it that the distribution is there, made from `tar` if it must be. Interrupted at any point, the next call
     /// brings it to an end.
     pub async fn ensure(&self, wsl: &Wsl, tar: &Path) -> Result<(), WslError> {
-        let record = self.read()?.map(|record| record.progress);
-        match decide(record, wsl.is_registered(&self.name).await?) {
+        match self.step(&wsl.registered().await?)? {
             Step::Nothing => return Ok(()),
             Step::Refuse => return Err(WslError::Foreign(self.name.clone())),
             Step::Lost => return Err(WslError::Lost(self.name.clone())),
@@ -137,6 +146,12 @@ impl Distro {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What the record and WSL's `names` say of it together.
+    pub fn step(&self, names: &[String]) -> Result<Step, WslError> {
+        let record = self.read()?.map(|record| record.progress);
+        Ok(decide(record, answer::has(names, &self.name)))
     }
 
     /// Removes the distribution, if it is the machine's.
@@ -190,6 +205,23 @@ mod tests {
         assert_eq!(name("dev", None), "machine-dev");
         assert_eq!(name("dev", Some(0x1f)), "machine-dev-0000001f");
         assert!(!name("podman-x", None).starts_with("podman-"));
+    }
+
+    #[test]
+    fn a_name_tells_its_machine_and_no_other_name_does() {
+        let own = own_name(Path::new("/m/a-b/provider"), "a-b");
+        assert_eq!(machine_of(&own), Some("a-b"));
+        assert_ne!(own, own_name(Path::new("/elsewhere/provider"), "a-b"));
+        for other in [
+            "Ubuntu",
+            "machine-a",
+            "podman-a-0123abcd",
+            "machine-a-0123abc",
+            "machine-a-0123ABCD",
+            "machine-0123abcd",
+        ] {
+            assert_eq!(machine_of(other), None, "{other}");
+        }
     }
 
     #[test]

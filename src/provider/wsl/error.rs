@@ -99,7 +99,7 @@ impl WslError {
             Self::RebootPending => "Restart Windows",
             Self::Foreign(name) => {
                 return vec![format!(
-                    "Choose another name for the machine; `wsl --unregister {name}` would delete what is not ours"
+                    "Choose another name for the machine; `wsl --unregister {name}` would delete what is not ours; `machine doctor` tells of those that machines left"
                 )];
             }
             Self::Lost(_) => "Remove the machine with `machine rm` and make it anew",

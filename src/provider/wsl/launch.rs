@@ -7,11 +7,11 @@ use machine_host::process::ProcessIdentity;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::ChildStdout;
 
-use super::argv;
 use super::distro::Distro;
 use super::error::WslError;
 use super::run::Wsl;
 use super::vm::{Parts, WslVm};
+use super::{answer, argv};
 use crate::machine::deadlines;
 use crate::provider::process::{NewProcess, exit_reason, open_log};
 use crate::provider::{LaunchPlan, ProviderError, Resolved, VmEvents, VmPaths};
@@ -38,26 +38,33 @@ pub(super) async fn launch(
     let seed = open(plan.seed.as_deref().unwrap_or(Path::new("")))?;
     let undo = Undo::new(&wsl, &distro.name);
     let (mut process, said) = NewProcess::start_speaking(command, seed, log, &paths.launch_note)?;
-    let failed = |status| ProviderError::EndedAtOnce {
-        program: resolved.program.clone(),
-        reason: exit_reason(status, &paths.vm_log, log_start),
-    };
-    let Some(identity) = process.identity.clone() else {
-        return Err(failed(process.wait()));
+    let failed = |said: &str, status| {
+        let reason = exit_reason(status, &paths.vm_log, log_start);
+        // Versions differ in where they write their errors.
+        let said = format!("{said}\n{}", reason.last_lines.join("\n"));
+        let program = resolved.program.clone();
+        match answer::known_failure(&distro.name, &said) {
+            Some(error) => error.into(),
+            None => ProviderError::EndedAtOnce { program, reason },
+        }
     };
     let up = async {
         match said {
-            Some(said) => is_up(said).await,
-            None => false,
+            Some(said) => first_words(said).await,
+            None => String::new(),
         }
     };
     let limit = deadlines::WSL_UP.limit;
-    match tokio::time::timeout(limit, up).await {
-        Ok(true) => {}
+    let said = tokio::time::timeout(limit, up).await;
+    let Some(identity) = process.identity.clone() else {
+        return Err(failed(&said.unwrap_or_default(), process.wait()));
+    };
+    match said {
+        Ok(said) if said.trim() == UP => {}
         // It has closed its output, so it ends.
-        Ok(false) => {
+        Ok(said) => {
             let ended = tokio::time::timeout(deadlines::KILLED.limit, identity.ended()).await;
-            return Err(failed(ended.ok().and_then(|()| process.wait())));
+            return Err(failed(&said, ended.ok().and_then(|()| process.wait())));
         }
         Err(_) => {
             return Err(WslError::Silent {
@@ -112,17 +119,20 @@ fn open(seed: &Path) -> Result<std::fs::File, ProviderError> {
     Ok(file.into_parts().0)
 }
 
-/// Whether the first line says so; nobody may say much more.
-async fn is_up(said: std::process::ChildStdout) -> bool {
-    const LONGEST: u64 = 64;
+/// The first line, or all that was said where that is not the keeper's: WSL's own words, where it could not start.
+async fn first_words(said: std::process::ChildStdout) -> String {
+    const MOST: u64 = 4096;
     let Ok(said) = ChildStdout::from_std(said) else {
-        return false;
+        return String::new();
     };
-    let mut line = String::new();
-    let read = BufReader::new(said.take(LONGEST))
-        .read_line(&mut line)
-        .await;
-    read.is_ok() && line.trim() == UP
+    let mut words = Vec::new();
+    let mut said = BufReader::new(said.take(MOST));
+    // One that breaks has said what it said.
+    let _ = said.read_until(b'\n', &mut words).await;
+    if answer::decode(&words).trim() != UP {
+        let _ = said.read_to_end(&mut words).await;
+    }
+    answer::decode(&words)
 }
 
 /// Ends the distribution with this value: the end of the keeper's process does not end what it began.

@@ -3,13 +3,15 @@
 //! Pure: [`argv`] (what is asked), [`answer`] (what it says, in whatever language and encoding), and the decision what to
 //! do with a distribution that is or is not there ([`distro`]). Doing: [`run`], one call with its deadline.
 //!
-//! A machine is a distribution: the first launch imports it from the tar file that stands for its disk, and its VM is the
-//! process that keeps the distribution alive ([`launch`], [`vm`]).
+//! A machine is a distribution: it is imported from the tar file that stands for its disk when the machine is made, or by
+//! the first launch where that was cut off. Its VM is the process that keeps the distribution alive ([`launch`], [`vm`]).
+//! [`kept`] tells what is wrong with distributions.
 
 pub mod answer;
 pub mod argv;
 pub mod distro;
 mod error;
+mod kept;
 mod launch;
 pub mod run;
 mod vm;
@@ -25,9 +27,9 @@ pub use self::error::WslError;
 pub use self::run::Wsl;
 use crate::machine::{DiskFormat, Egress, NetworkOffer, NetworkSocket, ProviderKind};
 use crate::provider::{
-    Accelerator, Capabilities, CarrierKind, FirstBootChannel, HelperProcess, LaunchPlan, Provider,
-    ProviderError, ResolveRequest, Resolved, SeedForm, ShareWay, StockImages, Survey, Vm, VmEvents,
-    VmPaths,
+    Accelerator, Capabilities, CarrierKind, FirstBootChannel, HelperProcess, Kept, KeptRequest,
+    LaunchPlan, NewMachine, Provider, ProviderError, ResolveRequest, Resolved, SeedForm, ShareWay,
+    StockImages, Survey, Vm, VmEvents, VmPaths,
 };
 
 /// The name of the program.
@@ -60,6 +62,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     seed: SeedForm::Archive,
     has_first_boot_journal: false,
     has_console_log: false,
+    has_translator: false,
     can_attach: true,
     can_suspend: false,
     shared_resources: Some(RESOURCES),
@@ -97,6 +100,7 @@ impl Provider for WslProvider {
         let (program, version) = find(&request.program_directories).await?;
         let folders = request.shares.then(|| FOLDERS.to_owned());
         Ok(Resolved {
+            translator: None,
             program,
             version,
             accelerator: Accelerator::Whpx,
@@ -109,6 +113,7 @@ impl Provider for WslProvider {
 
     async fn survey(&self, request: &ResolveRequest) -> Result<Survey, ProviderError> {
         let (program, version) = find(&request.program_directories).await?;
+        Wsl::new(&program, &[]).check_platform().await?;
         Ok(Survey {
             program,
             version,
@@ -138,6 +143,32 @@ impl Provider for WslProvider {
     ) -> Result<Box<dyn Vm>, ProviderError> {
         let vm = launch::attach(paths, identity, events).await?;
         Ok(Box::new(vm))
+    }
+
+    async fn check_new(&self, machine: &NewMachine) -> Result<(), ProviderError> {
+        let (program, _) = find(&machine.program_directories).await?;
+        let wsl = Wsl::new(&program, &[]);
+        wsl.check_platform().await?;
+        let name = distro::own_name(&machine.own_directory, &machine.name);
+        if wsl.is_registered(&name).await? {
+            return Err(WslError::Foreign(name).into());
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, machine: &NewMachine, os_disk: &Path) -> Result<(), ProviderError> {
+        let (program, _) = find(&machine.program_directories).await?;
+        let distro = Distro::of(&machine.own_directory, &machine.name)?;
+        distro.ensure(&Wsl::new(&program, &[]), os_disk).await?;
+        Ok(())
+    }
+
+    async fn kept(&self, request: &KeptRequest<'_>) -> Result<Vec<Kept>, ProviderError> {
+        let Some(program) = program::find(PROGRAM, &request.program_directories) else {
+            return Ok(Vec::new());
+        };
+        let names = Wsl::new(&program, &[]).registered().await?;
+        Ok(kept::judge(request, &names)?)
     }
 
     async fn discard(&self, own_directory: &Path) -> Result<(), ProviderError> {

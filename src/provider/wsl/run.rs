@@ -70,19 +70,40 @@ impl Wsl {
         }
     }
 
+    /// Fails where WSL knows already that it can start no virtual machine. It looks at Windows' part alone: what the
+    /// processor can shows when one starts.
+    pub async fn check_platform(&self) -> Result<(), WslError> {
+        let call = argv::status();
+        let asked = self.hear(&call, "", &deadlines::WSL_ANSWER);
+        // What it thinks of its host is among its errors, though it is none.
+        let asked = asked.await.map(|(out, err)| out + &err);
+        match asked {
+            Ok(said) if answer::is_platform_off(&said) => Err(WslError::VirtualizationOff),
+            // A question that it does not answer says nothing about it.
+            Ok(_) | Err(WslError::Failed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The names of all distributions, and of halves of them.
+    pub async fn registered(&self) -> Result<Vec<String>, WslError> {
+        self.list(&argv::registered(), "").await
+    }
+
     /// Whether there is a distribution of this name, or half of one.
     pub async fn is_registered(&self, distro: &str) -> Result<bool, WslError> {
-        self.lists(&argv::registered(), distro).await
+        Ok(answer::has(&self.registered().await?, distro))
     }
 
     /// Whether it runs.
     pub async fn is_running(&self, distro: &str) -> Result<bool, WslError> {
-        self.lists(&argv::running(), distro).await
+        let running = self.list(&argv::running(), distro).await?;
+        Ok(answer::has(&running, distro))
     }
 
-    async fn lists(&self, call: &Call, distro: &str) -> Result<bool, WslError> {
+    async fn list(&self, call: &Call, distro: &str) -> Result<Vec<String>, WslError> {
         let said = self.call(call, distro, &deadlines::WSL_ANSWER).await?;
-        Ok(answer::has(&answer::names(&said), distro))
+        Ok(answer::names(&said))
     }
 
     /// Makes a distribution from a tar file, with its disk in the directory `place`.
@@ -125,6 +146,17 @@ impl Wsl {
         distro: &str,
         deadline: &Deadline,
     ) -> Result<String, WslError> {
+        let said = self.hear(call, distro, deadline).await;
+        said.map(|(out, _)| out)
+    }
+
+    /// The same, with what is in the stream of errors.
+    async fn hear(
+        &self,
+        call: &Call,
+        distro: &str,
+        deadline: &Deadline,
+    ) -> Result<(String, String), WslError> {
         let mut command = Command::from(self.command(call));
         command
             .stdin(Stdio::null())
@@ -153,7 +185,7 @@ impl Wsl {
             })?
             .map_err(spawn)?;
         if status.success() {
-            return Ok(out);
+            return Ok((out, err));
         }
         // Versions differ in where they write their errors.
         Err(answer::failure(call.name, distro, &format!("{out}\n{err}")))

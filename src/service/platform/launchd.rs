@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
+use super::xml::escaped;
 use crate::service::Service;
 
 /// What launchd keeps of a user who has logged in at the screen.
@@ -152,23 +153,11 @@ fn write(xml: &mut String, value: &Value<'_>) {
     };
 }
 
-/// Text within an element.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -239,6 +228,25 @@ mod tests {
         let mut odd = service();
         odd.log = "/m\n/log".into();
         assert_eq!(agent(&odd, &BTreeMap::new()), Err("/m\n/log".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_comes_back(path in r"/[ -~äß日]{0,30}", word in r"[ -~äß日]{0,20}") {
+            let mut odd = service();
+            odd.directory = path.clone().into();
+            odd.command.push(word.clone().into());
+            let list = agent(&odd, &BTreeMap::new()).unwrap();
+            let has = |text: &str| {
+                let strings = list.split("<string>").skip(1);
+                let mut texts = strings.filter_map(|rest| Some(rest.split_once("</string>")?.0));
+                texts.any(|found| {
+                    let found = found.replace("&lt;", "<").replace("&gt;", ">");
+                    found.replace("&amp;", "&") == text
+                })
+            };
+            prop_assert!(has(&path) && has(&word), "{list}");
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use machine_host::{facts, program};
 
 use self::unit::{Conflict, Environment, RUN};
+use super::order::run;
 use super::unix::environment;
-use super::unix::order::run;
 use crate::service::{Enclosure, Service, ServiceError, Services};
 
 /// Where the user manager listens, below the runtime directory: its own socket, or the user's bus.
@@ -25,6 +25,9 @@ struct Systemd {
     runtime: PathBuf,
     user: Option<String>,
 }
+
+/// Whether supervisors are services without being asked for.
+pub(in crate::service) const BY_DEFAULT: bool = true;
 
 /// The user manager that runs, where its programs are installed.
 pub(in crate::service) fn find(

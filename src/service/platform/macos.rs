@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use machine_host::{facts, program};
 
 use super::launchd::{self, Conflict};
+use super::order::run;
 use super::unix::environment;
-use super::unix::order::run;
 use crate::service::{Enclosure, Service, ServiceError, Services};
 
 /// Asks launchd, and tells it what to do.
@@ -22,6 +22,9 @@ struct Launchd {
     user: u32,
     temporary: PathBuf,
 }
+
+/// Whether supervisors are services without being asked for.
+pub(in crate::service) const BY_DEFAULT: bool = true;
 
 /// The launchd that every macOS has.
 pub(in crate::service) fn find(

@@ -7,14 +7,19 @@ mod launchd;
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+mod order;
+#[cfg(any(windows, test))]
+mod task;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
+#[cfg(any(target_os = "macos", windows, test))]
+mod xml;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{find, ready};
+pub(super) use linux::{BY_DEFAULT, find, ready};
 #[cfg(target_os = "macos")]
-pub(super) use macos::{find, ready};
+pub(super) use macos::{BY_DEFAULT, find, ready};
 #[cfg(windows)]
-pub(super) use windows::{find, ready};
+pub(super) use windows::{BY_DEFAULT, find, ready};

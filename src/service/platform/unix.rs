@@ -1,4 +1,3 @@
 //! What the managers of services of Unix systems have in common.
 
 pub(super) mod environment;
-pub(super) mod order;

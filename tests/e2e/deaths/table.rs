@@ -68,17 +68,26 @@ impl Case {
 
 /// What runs in every run, in an order that needs three boots.
 pub(super) fn quick() -> Vec<Case> {
-    let rows: [(&[Actor], Phase); 11] = [
+    let rows: [(&[Actor], Phase); 20] = [
         (&[Supervisor], Phase::Running),
+        (&[Supervisor, Agent], Phase::Running),
+        (&[Supervisor, Engine], Phase::Running),
         (&[Supervisor, Network], Phase::Running),
         (&[Agent, Engine], Phase::Running),
         (&[Network, Agent], Phase::Running),
+        (&[Network], Phase::Running),
+        (&[Engine], Phase::Running),
+        (&[Supervisor], Phase::Set),
+        (&[Supervisor, Network], Phase::Set),
         (&[Supervisor, Agent], Phase::Set),
         (&[Network, Engine], Phase::Set),
+        (&[Agent], Phase::Set),
+        (&[Engine], Phase::Set),
         (&[Vsock], Phase::Running),
         (&[Share], Phase::Running),
         (&[Vm], Phase::Running),
         (&[Supervisor], Phase::Start),
+        (&[Supervisor], Phase::Stop),
         (&[Supervisor], Phase::Rm),
     ];
     let rows = rows.map(|(actors, phase)| Case {

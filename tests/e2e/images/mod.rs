@@ -3,7 +3,7 @@
 mod kept;
 mod publisher;
 mod registry;
-mod web;
+pub(crate) mod web;
 
 use std::sync::Arc;
 

@@ -11,9 +11,9 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// The files by their paths.
-pub(super) type Files = HashMap<String, Arc<Vec<u8>>>;
+pub(crate) type Files = HashMap<String, Arc<Vec<u8>>>;
 
-pub(super) struct Web {
+pub(crate) struct Web {
     address: SocketAddr,
     scheme: &'static str,
     shared: Arc<Shared>,
@@ -31,7 +31,7 @@ struct Shared {
 }
 
 /// An authority of the test's own, in PEM, and what a server needs that it vouches for.
-pub(super) fn authority() -> (String, Arc<ServerConfig>) {
+pub(crate) fn authority() -> (String, Arc<ServerConfig>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
     let made = made.expect("a certificate can be made");
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -46,7 +46,7 @@ pub(super) fn authority() -> (String, Arc<ServerConfig>) {
 }
 
 impl Web {
-    pub(super) fn start(
+    pub(crate) fn start(
         files: Files,
         tls: Option<Arc<ServerConfig>>,
         stops_after: Option<usize>,
@@ -81,17 +81,17 @@ impl Web {
         }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}://localhost:{}{path}", self.scheme, self.address.port())
     }
 
     /// From which byte each answer began; `None` is the whole file.
-    pub(super) fn ranges(&self) -> Vec<Option<usize>> {
+    pub(crate) fn ranges(&self) -> Vec<Option<usize>> {
         self.shared.ranges.lock().expect("no panic").clone()
     }
 
     /// From now on nobody listens.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.shared.ended.store(true, Ordering::Relaxed);
         // The acceptor waits for a connection.
         drop(TcpStream::connect(self.address));

@@ -1,9 +1,12 @@
 //! A home of a test's own: its machines are nobody else's, and nothing of it is left in the end.
 
+use std::ffi::OsString;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
+use super::command::run;
 use super::stage::Stage;
 use crate::common::place::Place;
 
@@ -25,30 +28,48 @@ impl Deref for Home {
     }
 }
 
+/// Somebody else than who runs the tests, which only root can be for.
+pub(crate) struct Owner {
+    /// The user's name.
+    pub(crate) user: String,
+    /// What is set in the user's session.
+    pub(crate) variables: Vec<(&'static str, PathBuf)>,
+}
+
+impl Owner {
+    /// Has a command run as this user, whose new files nothing hides.
+    pub(crate) fn run(&self, command: &Command) -> Command {
+        let mut own = Command::new("sh");
+        own.args(["-c", "umask 0; exec \"$@\"", "sh", "setpriv"])
+            .args(["--reuid", &self.user, "--regid", &self.user])
+            .args(["--clear-groups", "--"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear();
+        let set = command.get_envs();
+        own.envs(set.filter_map(|(name, value)| Some((name, value?))));
+        own.envs(self.variables.iter().map(|(name, path)| (name, path)));
+        own
+    }
+}
+
 impl Home {
     /// A fresh, empty place.
     pub(crate) fn new(name: &str) -> Self {
-        let root = Stage::get().scratch().join(name);
-        let _ = fs_err::remove_dir_all(&root);
-        fs_err::create_dir_all(&root).expect("the scratch directory can be written");
-        let stage = Stage::get();
-        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", stage.bin().display());
+        let root = fresh(name);
         let connections = root.join("connections.json");
-        let environment = vec![
-            ("HOME", root.clone().into_os_string()),
-            ("PATH", path.into()),
-            ("LC_ALL", "C.UTF-8".into()),
-            ("MACHINE_HOME", root.clone().into_os_string()),
-            (
-                "PODMAN_CONNECTIONS_CONF",
-                connections.clone().into_os_string(),
-            ),
+        let mut environment = environment(&root);
+        let named = [
+            ("MACHINE_HOME", &root),
+            ("PODMAN_CONNECTIONS_CONF", &connections),
         ];
+        environment.extend(named.map(|(name, path)| (name, path.clone().into_os_string())));
         let place = Place {
-            program: stage.program("machine"),
+            program: Stage::get().program("machine"),
             machines: root.join("data/machines"),
             connections,
             environment,
+            through: None,
             root,
         };
         Self { place, kept: false }
@@ -65,6 +86,23 @@ impl Home {
         );
         home.place.environment.push(named);
         (home, programs)
+    }
+
+    /// The home directory of a user, with machines where they are by default.
+    pub(crate) fn of(owner: Owner, name: &str) -> Self {
+        let root = fresh(name);
+        let mut given = Command::new("chown");
+        given.arg(format!("{}:", owner.user)).arg(&root);
+        run(&mut given, b"", SOON).succeeded();
+        let place = Place {
+            program: Stage::get().program("machine"),
+            machines: root.join(".local/share/machine/machines"),
+            connections: root.join(".config/containers/podman-connections.json"),
+            environment: environment(&root),
+            through: Some(Box::new(move |command| owner.run(command))),
+            root,
+        };
+        Self { place, kept: false }
     }
 
     /// Creates a machine from the Debian guest, without folders of the host where none are asked for.
@@ -135,7 +173,7 @@ impl Home {
         if !processes.is_empty() {
             return Err(format!("processes: {processes:?}"));
         }
-        let found = fs_err::read_dir(&self.place.machines);
+        let found = fs_err::read_dir(self.machines());
         let mut machines: Vec<_> = found
             .map(|found| found.flatten().map(|entry| entry.file_name()).collect())
             .unwrap_or_default();
@@ -157,4 +195,23 @@ impl Drop for Home {
             panic!("The test left something behind: {problem}");
         }
     }
+}
+
+/// An empty directory of this name.
+/// What the commands of a place know: the stage's programs come first.
+fn environment(root: &Path) -> Vec<(&'static str, OsString)> {
+    let bin = Stage::get().bin();
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display());
+    vec![
+        ("HOME", root.into()),
+        ("PATH", path.into()),
+        ("LC_ALL", "C.UTF-8".into()),
+    ]
+}
+
+fn fresh(name: &str) -> PathBuf {
+    let root = Stage::get().scratch().join(name);
+    let _ = fs_err::remove_dir_all(&root);
+    fs_err::create_dir_all(&root).expect("the scratch directory can be written");
+    root
 }

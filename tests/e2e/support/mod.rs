@@ -3,7 +3,9 @@
 pub(crate) mod command;
 pub(crate) mod follow;
 pub(crate) mod home;
+pub(crate) mod intruder;
 pub(crate) mod lane;
+pub(crate) mod listening;
 pub(crate) mod name_server;
 pub(crate) mod shared;
 pub(crate) mod stage;

@@ -72,22 +72,20 @@ pub(crate) fn folder(home: &Home) -> PathBuf {
     home.path().join("folder of ä")
 }
 
-/// Where that guest has a folder with a `file` in which it can change nothing.
-pub(crate) fn read_only_target() -> &'static str {
-    "/home/ann/read only"
+/// Where that guest has a folder with a `file` in which it can change nothing: in somebody's home, and in `/`, which takes a
+/// guest that was made for it.
+pub(crate) fn read_only_targets() -> [&'static str; 2] {
+    ["/home/ann/read only", "/data/of mine"]
 }
 
-fn make_folders(home: &Home) -> [String; 2] {
+fn make_folders(home: &Home) -> [String; 3] {
     let (open, closed) = (folder(home), home.path().join("closed"));
     for directory in [&open, &closed] {
         fs_err::create_dir_all(directory).expect("a directory can be made");
     }
     fs_err::write(closed.join("file"), "kept\n").expect("a file can be written");
-    let target = read_only_target();
-    [
-        format!("{}", open.display()),
-        format!("{}:{target}:ro", closed.display()),
-    ]
+    let [one, other] = read_only_targets().map(|to| format!("{}:{to}:ro", closed.display()));
+    [format!("{}", open.display()), one, other]
 }
 
 fn machine(carrier: Carrier) -> &'static Mutex<Option<Shared>> {

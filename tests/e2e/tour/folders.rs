@@ -64,22 +64,23 @@ fn both_sides(engine: &Engine<'_>) {
     fs_err::remove_dir_all(&here).expect("all of it belongs to the user");
 
     // What may not be written is not, by root neither; docker has the same.
-    let read_only = shared::read_only_target();
-    let volume = format!("{read_only}:/f");
-    let script = "cat /f/file; echo x 2>/dev/null >/f/new || echo refused";
-    let options = [
-        "run",
-        "--rm",
-        "--network",
-        "none",
-        "--volume",
-        &volume,
-        IMAGE,
-        "sh",
-        "-c",
-        script,
-    ];
-    assert_eq!(engine.docker_says(&options), "kept\nrefused");
+    for read_only in shared::read_only_targets() {
+        let volume = format!("{read_only}:/f");
+        let script = "cat /f/file; echo x 2>/dev/null >/f/new || echo refused";
+        let options = [
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--volume",
+            &volume,
+            IMAGE,
+            "sh",
+            "-c",
+            script,
+        ];
+        assert_eq!(engine.docker_says(&options), "kept\nrefused", "{read_only}");
+    }
     let missing = format!("{}/not there:/f", shared::folder(engine.home).display());
     let ended = ended(
         engine

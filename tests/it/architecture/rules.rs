@@ -6,7 +6,7 @@ use super::source::{Source, paths, words};
 use super::{
     EDGES, FORBIDDEN, KIND_NAMERS, KIND_PLACES, KIND_WORDS, MOST_LINES, PLATFORM_FOLDERS,
     PLATFORM_LEAVES, PLATFORM_WORDS, PRINTING_PLACES, PRINTING_WORDS, PROVIDERS, UNSAFE_PLACES,
-    UNWANTED,
+    UNWANTED, WALL_CLOCK_PLACES,
 };
 
 fn starts_with_one_of(path: &str, places: &[&str]) -> bool {
@@ -205,6 +205,21 @@ pub(super) fn printing(source: &Source) -> Vec<String> {
     let code = source.code_without_tests();
     let mut wrong = Vec::new();
     for word in PRINTING_WORDS {
+        for at in words(&code, word) {
+            wrong.push(format!("{}:{}: `{word}`", source.path, source.line(at)));
+        }
+    }
+    wrong
+}
+
+pub(super) fn wall_clock(source: &Source) -> Vec<String> {
+    let mut places = WALL_CLOCK_PLACES.iter();
+    if !is_product(source) || places.any(|(place, _)| source.path.starts_with(place)) {
+        return Vec::new();
+    }
+    let code = source.code_without_tests();
+    let mut wrong = Vec::new();
+    for word in ["SystemTime", "Timestamp::now", "Zoned::now"] {
         for at in words(&code, word) {
             wrong.push(format!("{}:{}: `{word}`", source.path, source.line(at)));
         }

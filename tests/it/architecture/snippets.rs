@@ -2,7 +2,7 @@
 
 use super::rules::{
     crate_edges, first_lines, forbidden_words, forgotten_tests, lengths, module_edges,
-    platform_conditions, printing, provider_kinds, provider_words, unsafe_code,
+    platform_conditions, printing, provider_kinds, provider_words, unsafe_code, wall_clock,
 };
 use super::source::Source;
 use super::{FORBIDDEN, MOST_LINES, Rule};
@@ -189,6 +189,18 @@ fn rules_can_fail() {
             0,
         ),
         (printing, "src/cli/mod.rs", "fn f() { println!(\"x\"); }", 0),
+        (
+            wall_clock,
+            "src/link/mod.rs",
+            "use std::time::SystemTime; fn f() { jiff::Timestamp::now() }",
+            2,
+        ),
+        (
+            wall_clock,
+            "src/link/mod.rs",
+            "fn f() { Instant::now() }\n#[cfg(test)]\nmod tests { fn f() { SystemTime::now() } }",
+            0,
+        ),
         (
             provider_kinds,
             "src/ops/init.rs",

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use machine_protocol::link::{Link, MuxStream, ResetCode, StreamError};
 use machine_protocol::message::{self, AgentReply, AgentRequest, LineBuffer, LineError};
 
+use super::guest::Guest;
 use super::log::{chain, log, log_error};
 use super::paths::chosen_engine;
-use super::session::Guest;
 use super::{clock, observe, shares, sockets, systemd};
 
 /// Answers requests until the host says no more.

@@ -6,8 +6,8 @@ use std::path::Path;
 use machine_protocol::message::{AgentEvent, Part};
 use tokio::net::TcpStream;
 
+use super::guest::Guest;
 use super::log::log;
-use super::session::Guest;
 use super::watch;
 
 /// With less free space than this the engine cannot even write its own state.

@@ -2,7 +2,8 @@
 //!
 //! * [`arguments`], [`parameters`], [`paths`]: what this boot is about, and where things lie in the guest.
 //! * [`carrier`], [`port`], [`bridge`]: the byte streams to the host, each opened again after every session.
-//! * [`session`]: one link from its hello to its end; [`targets`], [`control`] and [`datagrams`] serve its streams.
+//! * [`guest`]: what all parts know; [`session`]: one link from its hello to its end; [`targets`], [`control`] and
+//!   [`datagrams`] serve its streams.
 //! * [`events`]: what the host has been, or will be, told about the guest; [`observe`] finds it out with [`watch`],
 //!   [`engine`], [`systemd`].
 //! * [`exec`]: programs that the host has run in the guest; [`users`]: as whom.
@@ -29,6 +30,7 @@ mod events;
 mod exec;
 mod facts;
 mod files;
+mod guest;
 mod health;
 mod hosts;
 mod listeners;
@@ -63,10 +65,10 @@ use self::arguments::Arguments;
 use self::carrier::Carrier;
 use self::events::Events;
 use self::facts::Certificates;
+use self::guest::Guest;
 use self::log::{log, log_error};
 use self::paths::Paths;
 use self::publish::Published;
-use self::session::Guest;
 
 /// Names this build in the hello and in the events.
 const BUILD: &str = match option_env!("MACHINE_BUILD") {

@@ -13,8 +13,8 @@ use super::docker::{self, Outcome};
 use super::engine::{self, PingError};
 use super::events::uptime_ms;
 use super::facts::Certificates;
+use super::guest::Guest;
 use super::log::{chain, log, log_error};
-use super::session::Guest;
 use super::{
     data_disk, facts, health, listeners, name_services, notify, publish, shares, sockets, systemd,
     watch,

@@ -12,8 +12,8 @@ use machine_protocol::publish::Protocol;
 use machine_protocol::relay::{relay_tcp, relay_unix};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::guest::Guest;
 use super::log::log_error;
-use super::session::Guest;
 use super::{control, datagrams, exec};
 
 /// Serves one stream to its end.

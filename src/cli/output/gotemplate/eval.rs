@@ -3,8 +3,7 @@
 use super::ast::{Branch, Command, Node, Operand, OperandKind, Pipe};
 use super::functions::{self, CallError};
 use super::value::Value;
-use super::{Template, TemplateError};
-use crate::cli::output::gotime;
+use super::{Template, TemplateError, literal, time_methods};
 
 /// Longest text a template may produce, in bytes. Machines are few; more is a mistake such as `pad` with a huge width.
 const MAX_OUTPUT: usize = 16 << 20;
@@ -62,7 +61,7 @@ impl State<'_> {
         };
         Err(TemplateError(format!(
             "template: {name}:{line}:{column}: executing {} at <{context}>: {message}",
-            functions::go_quote(name),
+            literal::quote(name),
         )))
     }
 
@@ -377,7 +376,7 @@ impl State<'_> {
 
     fn field(&self, receiver: Value, name: &str, arguments: &[Value]) -> Result<Value> {
         if let Value::Time(time) = &receiver
-            && let Some(result) = gotime::method(time, name, arguments)
+            && let Some(result) = time_methods::call(time, name, arguments)
         {
             return match result {
                 Ok(value) => Ok(value),

@@ -1,8 +1,8 @@
 //! The functions of templates: Go's own and the ones podman adds.
 
 use std::cmp::Ordering;
-use std::fmt::Write as _;
 
+use super::literal::quote;
 use super::printf::{self, MAX_TEXT};
 use super::value::Value;
 
@@ -51,7 +51,7 @@ pub(super) fn exists(name: &str) -> bool {
 /// Go's text for a wrong number of arguments.
 pub(super) fn check_count(name: &str, got: usize) -> Result<(), String> {
     match count(name) {
-        None => Err(format!("{} is not a defined function", go_quote(name))),
+        None => Err(format!("{} is not a defined function", quote(name))),
         Some(Count::Exactly(want)) if want != got => Err(format!(
             "wrong number of args for {name}: want {want} got {got}"
         )),
@@ -89,7 +89,7 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, CallError> 
         "print" => bounded(printf::print(arguments)),
         "println" => bounded(printf::println(arguments)),
         "printf" => bounded(printf::printf(text(arguments, 0)?, &arguments[1..])),
-        _ => failed(format!("{} is not a defined function", go_quote(name))),
+        _ => failed(format!("{} is not a defined function", quote(name))),
     }
 }
 
@@ -314,34 +314,4 @@ fn whole(value: &Value) -> Option<i128> {
         Value::Uint(value) => Some(i128::from(*value)),
         _ => None,
     }
-}
-
-/// Go's `%q`.
-pub(crate) fn go_quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            '\r' => quoted.push_str("\\r"),
-            '\u{07}' => quoted.push_str("\\a"),
-            '\u{08}' => quoted.push_str("\\b"),
-            '\u{0b}' => quoted.push_str("\\v"),
-            '\u{0c}' => quoted.push_str("\\f"),
-            _ if character.is_control() => {
-                let code = u32::from(character);
-                // Writing to a String cannot fail.
-                let _ = if character.is_ascii() {
-                    write!(quoted, "\\x{code:02x}")
-                } else {
-                    write!(quoted, "\\u{code:04x}")
-                };
-            }
-            _ => quoted.push(character),
-        }
-    }
-    quoted.push('"');
-    quoted
 }

@@ -1,6 +1,6 @@
 //! Splits a template into tokens, by the rules of Go's lexer (trim markers, comments, terminators).
 
-use super::functions::go_quote;
+use super::literal::quote;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -47,9 +47,9 @@ impl Token {
             Kind::Keyword | Kind::Nil => format!("<{}>", self.text),
             _ if self.text.len() > 10 => {
                 let head: String = self.text.chars().take(10).collect();
-                format!("{}...", go_quote(&head))
+                format!("{}...", quote(&head))
             }
-            _ => go_quote(&self.text),
+            _ => quote(&self.text),
         }
     }
 }

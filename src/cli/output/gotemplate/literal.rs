@@ -1,5 +1,7 @@
 //! Go's literals: integers, characters and quoted texts.
 
+use std::fmt::Write as _;
+
 /// An integer in any of Go's bases, or a character constant.
 pub(super) fn number(text: &str) -> Option<i128> {
     if text.starts_with('\'') {
@@ -74,4 +76,34 @@ fn code(characters: &mut std::str::Chars<'_>, digits: usize) -> Option<char> {
         value = value * 16 + characters.next()?.to_digit(16)?;
     }
     char::from_u32(value)
+}
+
+/// Go's `%q`.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            '\u{07}' => quoted.push_str("\\a"),
+            '\u{08}' => quoted.push_str("\\b"),
+            '\u{0b}' => quoted.push_str("\\v"),
+            '\u{0c}' => quoted.push_str("\\f"),
+            _ if character.is_control() => {
+                let code = u32::from(character);
+                // Writing to a String cannot fail.
+                let _ = if character.is_ascii() {
+                    write!(quoted, "\\x{code:02x}")
+                } else {
+                    write!(quoted, "\\u{code:04x}")
+                };
+            }
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
 }

@@ -18,6 +18,7 @@ mod lexer;
 mod literal;
 mod parser;
 mod printf;
+mod time_methods;
 mod value;
 
 pub use value::{Field, Struct, Value};

@@ -366,7 +366,7 @@ impl Parser<'_> {
                 };
             }
             _ => {
-                let term = functions::go_quote(&operand.to_string());
+                let term = literal::quote(&operand.to_string());
                 return self.fail(format!("unexpected . after term {term}"));
             }
         }
@@ -378,7 +378,7 @@ impl Parser<'_> {
         let kind = match token.kind {
             Kind::Identifier => {
                 if !functions::exists(&token.text) {
-                    let name = functions::go_quote(&token.text);
+                    let name = literal::quote(&token.text);
                     return self.fail_at(token.line, format!("function {name} not defined"));
                 }
                 OperandKind::Function(token.text)
@@ -396,7 +396,7 @@ impl Parser<'_> {
             Kind::Field => OperandKind::Field(vec![token.text[1..].to_owned()]),
             Kind::Number | Kind::Character => {
                 let Some(value) = literal::number(&token.text) else {
-                    let text = functions::go_quote(&token.text);
+                    let text = literal::quote(&token.text);
                     return self.fail_at(token.line, format!("bad number syntax: {text}"));
                 };
                 OperandKind::Number {
@@ -434,7 +434,7 @@ impl Parser<'_> {
         if self.variables.iter().any(|known| known == name) {
             return Ok(());
         }
-        self.fail(format!("undefined variable {}", functions::go_quote(name)))
+        self.fail(format!("undefined variable {}", literal::quote(name)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::functions::go_quote;
+use super::literal::quote;
 use super::value::Value;
 
 /// Go ignores wider widths as well (`%!(BADWIDTH)`).
@@ -122,7 +122,7 @@ impl Directive {
             | ('s', Value::List { .. } | Value::Map(_) | Value::Struct(_))
             | ('t', Value::Bool(_))
             | ('d', Value::Int(_) | Value::Uint(_)) => value.display(),
-            ('q', Value::Text(text)) => go_quote(&self.cut(text.clone())),
+            ('q', Value::Text(text)) => quote(&self.cut(text.clone())),
             ('T', value) => value.type_name().to_owned(),
             ('x', Value::Int(value)) if *value < 0 => {
                 format!("-{}", self.hex(value.unsigned_abs()))

@@ -428,7 +428,7 @@ proptest! {
 
     #[test]
     fn a_quoted_text_comes_back(text in "\\PC*") {
-        let quoted = functions::go_quote(&text);
+        let quoted = literal::quote(&text);
         prop_assert_eq!(render(&format!("{{{{{quoted}}}}}")), text);
     }
 }

@@ -71,6 +71,20 @@ fn vfkit_as_documented() {
     );
 }
 
+/// doc/usage.md: `--device rosetta,mountTag=…[,install]`; docs/usage.md of krunkit has no such device.
+#[test]
+fn rosetta_where_it_is_there() {
+    let plan = LaunchPlan {
+        translator: Some("rosetta".to_owned()),
+        ..plan()
+    };
+    let said = lines(&plan, &VFKIT, &[]);
+    let device = "\n--device rosetta,mountTag=rosetta,install\n--timesync";
+    assert!(said.contains(device), "{said}");
+    let said = lines(&plan, &KRUNKIT, &[]);
+    assert!(!said.contains("rosetta"), "{said}");
+}
+
 /// The framework's own network: `virtio-net,nat`, without a program.
 #[test]
 fn vfkit_alone() {

@@ -87,7 +87,8 @@ impl Cache {
             .verdicts
             .iter()
             .find(|kept| kept.accelerator == accelerator)?;
-        let age = now().saturating_sub(kept.at);
+        // One of the future is of a clock that was wrong, and as old as it is far away.
+        let age = now().abs_diff(kept.at);
         let passes = matches!(kept.verdict, Verdict::Unusable { by_time: true, .. });
         (!passes || age < LOAD_PASSES.as_secs()).then(|| kept.verdict.clone())
     }
@@ -197,6 +198,9 @@ mod tests {
         cache.set_verdict(Accelerator::Kvm, unusable(true));
         assert_eq!(cache.verdict(Accelerator::Kvm), Some(unusable(true)));
         cache.content.verdicts[0].at -= LOAD_PASSES.as_secs();
+        assert_eq!(cache.verdict(Accelerator::Kvm), None);
+        // The clock was ahead then.
+        cache.content.verdicts[0].at = now() + 2 * LOAD_PASSES.as_secs();
         assert_eq!(cache.verdict(Accelerator::Kvm), None);
         cache.set_verdict(Accelerator::Kvm, unusable(false));
         cache.content.verdicts[0].at = 0;

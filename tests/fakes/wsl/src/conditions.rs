@@ -3,6 +3,8 @@
 //! * `language de`, `language ja`: the language of Windows.
 //! * `version 2.1.5.0`: the version that it says it has.
 //! * `not-installed`, `inbox`, `version-1-only`, `no-virtualization`, `reboot-pending`: what the host lacks.
+//! * `firmware-off`: the virtual machine platform is there, and the processor's virtualization is off: only a virtual
+//!   machine that is to start finds out.
 //! * `disk-full`: no import finds room.
 //! * `import-dies`: an import ends half way and leaves what it has begun.
 //! * `fail WORD CODE`: a call with that word fails with that code.
@@ -20,6 +22,7 @@ pub(crate) enum State {
     Inbox,
     Version1Only,
     NoVirtualization,
+    FirmwareOff,
     RebootPending,
 }
 
@@ -80,6 +83,7 @@ impl Conditions {
                 ["inbox"] => found.state = State::Inbox,
                 ["version-1-only"] => found.state = State::Version1Only,
                 ["no-virtualization"] => found.state = State::NoVirtualization,
+                ["firmware-off"] => found.state = State::FirmwareOff,
                 ["reboot-pending"] => found.state = State::RebootPending,
                 ["language", "de"] => found.language = Language::German,
                 ["language", "ja"] => found.language = Language::Japanese,

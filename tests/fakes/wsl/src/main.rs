@@ -155,11 +155,14 @@ impl Fake {
         Ok(0)
     }
 
+    /// It looks whether the service of the virtual machine platform is there, which it is not before Windows was restarted,
+    /// and says so with the address of `MessageEnableVirtualization` in every language, with exit code 0,
+    /// and in the stream of its errors.
     fn status(&self) {
         self.output.line(&Message::DefaultVersion(2));
         match self.conditions.state {
             State::NoVirtualization | State::RebootPending => {
-                self.output.line(&Message::VirtualizationOff);
+                self.output.error(&Message::VirtualizationOff, None);
             }
             State::Version1Only => self.output.line(&Message::Version1Only),
             _ => {}
@@ -181,7 +184,7 @@ impl Fake {
     fn virtualization(&self, when: &'static str) -> Result<(), End> {
         let registering = when == "RegisterDistro";
         Err(match self.conditions.state {
-            State::NoVirtualization => End::Failed(
+            State::NoVirtualization | State::FirmwareOff => End::Failed(
                 Message::VirtualizationOff,
                 if registering {
                     "Wsl/Service/RegisterDistro/CreateVm/HCS/HCS_E_HYPERV_NOT_INSTALLED"

@@ -31,11 +31,11 @@ use machine_protocol::message::Part;
 
 use self::owner::Owner;
 use self::places::Place;
+use super::guest::Guest;
 use super::health::tell;
 use super::log::{chain, log};
 use super::mounting::{Kernel, Linux};
 use super::paths::Paths;
-use super::session::Guest;
 use super::{notify, systemd, users};
 
 /// How long the guest's own file systems may take. Where one never comes, the boot ends in emergency mode by then.

@@ -26,8 +26,8 @@ use self::order::Requests;
 use self::program::Program;
 use self::spawn::Spawned;
 use self::streams::{Input, Terminal};
+use super::guest::Guest;
 use super::log::log_error;
-use super::session::Guest;
 
 /// Frames that wait to be sent. The program waits while they do.
 const OUTBOX: usize = 2;

@@ -20,7 +20,7 @@ use tokio::process::{Child, Command};
 use super::order::Order;
 use super::streams::Terminal;
 use super::{environment, failed};
-use crate::linux::session::Guest;
+use crate::linux::guest::Guest;
 use crate::linux::sys::{self, Entry, Identity, Step};
 use crate::linux::users::{self, User};
 

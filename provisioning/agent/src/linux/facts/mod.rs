@@ -1,4 +1,5 @@
-//! What the guest is to have in common with its host: the host's names, time zone, proxies, swap, certificate authorities.
+//! What the guest is to have in common with its host: the host's names, time zone, proxies, swap, certificate authorities,
+//! Rosetta.
 //!
 //! Applied at each start of the agent, each part by itself and all at the same time, before an engine is asked for the
 //! first time. Applying twice changes nothing, and what is switched off is taken back. A part that is in use or in
@@ -9,15 +10,16 @@ mod host_names;
 mod proxies;
 mod swap;
 mod time_zone;
+mod translator;
 
 use std::io;
 
 use machine_protocol::message::{AgentEvent, Part};
 
+use super::guest::Guest;
 use super::health::tell;
 use super::log::chain;
 use super::program::Problem;
-use super::session::Guest;
 
 /// What became of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +33,20 @@ enum Applied {
 /// The host's certificates from the seed, or why they could not be read.
 pub(super) type Certificates = Result<Option<Vec<u8>>, Problem>;
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     Part::HostNames,
     Part::TimeZone,
     Part::Proxies,
     Part::Swap,
     Part::Certificates,
+    Part::Translator,
 ];
 
 /// Applies everything, and reports.
 pub(super) async fn apply(guest: &Guest, certificates: &Certificates) {
-    let [names, zone, proxies, swap, authorities] =
+    let [names, zone, proxies, swap, authorities, translator] =
         PARTS.map(|part| apply_part(guest, part, certificates));
-    tokio::join!(names, zone, proxies, swap, authorities);
+    tokio::join!(names, zone, proxies, swap, authorities, translator);
 }
 
 /// How a problem reads when a file system was not yet writable.
@@ -83,6 +86,7 @@ async fn apply_part(guest: &Guest, part: Part, certificates: &Certificates) {
             Ok(wanted) => certificates::apply(paths, wanted.as_deref()).await,
             Err(problem) => Err(problem.clone()),
         },
+        Part::Translator => translator::apply(paths, facts.translator.as_deref()).await,
         _ => return,
     };
     match applied {

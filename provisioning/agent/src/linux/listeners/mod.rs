@@ -20,9 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use self::choice::Own;
 use self::diag::Closed;
+use super::guest::Guest;
 use super::log::log_error;
 use super::publish;
-use super::session::Guest;
 
 /// The time between two looks. Who starts a server and opens a browser takes as long.
 const LOOK: Duration = Duration::from_secs(1);

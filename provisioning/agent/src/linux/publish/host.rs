@@ -8,7 +8,7 @@ use machine_protocol::publish::{MAX_LINE, PublishReply, PublishRequest};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, timeout_at};
 
-use crate::linux::session::Guest;
+use crate::linux::guest::Guest;
 
 /// How long one session has to answer while there may be others.
 const ONE_SESSION: Duration = Duration::from_secs(6);

@@ -24,8 +24,8 @@ use tokio::time::timeout;
 
 use super::request::Posted;
 use super::{expose, unexpose};
+use crate::linux::guest::Guest;
 use crate::linux::log::{log, log_error};
-use crate::linux::session::Guest;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 64;

@@ -31,10 +31,10 @@ use tokio::time::{Instant, timeout_at};
 
 use self::host::HostError;
 use self::table::Table;
+use super::guest::Guest;
 use super::health;
 use super::log::{log, log_error};
 use super::paths::Paths;
-use super::session::Guest;
 
 /// Everything that one request may take: Podman waits for more than two minutes, and nobody else that long.
 const ANSWER: Duration = Duration::from_secs(15);

@@ -16,10 +16,10 @@ use std::time::Duration;
 use machine_protocol::boot::Share;
 use machine_protocol::message::{AgentEvent, Part};
 
+use super::guest::Guest;
 use super::health::tell;
 use super::log::{chain, log, log_error};
 use super::mounting::{self, Kernel, Linux, Note, has_selinux, topmost};
-use super::session::Guest;
 
 /// A device of the host that answers does so in milliseconds; one that does not must not hold up the guest.
 const LIMIT: Duration = Duration::from_secs(20);

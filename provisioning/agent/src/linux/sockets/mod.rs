@@ -20,9 +20,9 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use self::place::Place;
+use super::guest::Guest;
 use super::health;
 use super::log::log_error;
-use super::session::Guest;
 
 /// Clients at a time. The host takes fewer; one too many is closed at once.
 const CLIENTS: usize = 128;

@@ -56,6 +56,7 @@ impl Fixture {
         }
         let program = machine_host::program::find("qemu-system-x86_64", &[]);
         let resolved = Resolved {
+            translator: None,
             program: program.expect("qemu-system-x86 is installed"),
             version: String::new(),
             accelerator: Accelerator::Tcg,

@@ -190,6 +190,7 @@ fn counting(directory: &Path, version: &str) -> ResolveRequest {
     );
     ResolveRequest {
         shares: false,
+        translator: false,
         cache: directory.join("cache.json"),
         program_directories: vec![directory.to_owned()],
         vsock: crate::machine::Vsock::Auto,

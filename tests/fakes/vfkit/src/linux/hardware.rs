@@ -95,6 +95,10 @@ impl Hardware {
         if self.balloons > 1 {
             return wrong("only one virtio-balloon device is allowed".to_owned());
         }
+        // `VZLinuxRosettaDirectoryShare.availability`: never on a Mac with a processor of Intel's.
+        if self.rosetta && std::env::consts::ARCH != "aarch64" {
+            return wrong("rosetta is unsupported on this host".to_owned());
+        }
         for disk in &self.disks {
             check_disk(disk)?;
         }

@@ -9,6 +9,8 @@ use super::Flavour;
 pub(super) struct Mischief {
     /// The version that the program says it has.
     pub(super) version: String,
+    /// It is ended before its first instruction, whatever it is asked, as macOS ends a program that nobody has signed.
+    pub(super) unsigned: bool,
     /// It says nothing when it is asked for its version.
     pub(super) mute: bool,
     /// It ends at once with these words, as for a missing entitlement.
@@ -32,6 +34,7 @@ impl Mischief {
                 Flavour::Krunkit => "1.2.0",
             }
             .to_owned(),
+            unsigned: false,
             mute: false,
             refuse: None,
             die_at: None,
@@ -44,6 +47,7 @@ impl Mischief {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             match word {
                 "version" => rest.clone_into(&mut mischief.version),
+                "unsigned" => mischief.unsigned = true,
                 "mute" => mischief.mute = true,
                 "refuse" => mischief.refuse = Some(rest.to_owned()),
                 "die-at" => mischief.die_at = Some(rest.to_owned()),

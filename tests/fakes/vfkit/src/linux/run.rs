@@ -25,6 +25,11 @@ pub(super) fn run(
     words: &[OsString],
 ) -> Result<Option<String>, FakeError> {
     let mischief = Mischief::read(flavour, program);
+    if mischief.unsigned {
+        let own = rustix::process::getpid();
+        rustix::process::kill_process(own, rustix::process::Signal::KILL)
+            .map_err(|error| failed("kill")(error.into()))?;
+    }
     if words == ["--version"] {
         let version = match flavour {
             _ if mischief.mute => String::new(),

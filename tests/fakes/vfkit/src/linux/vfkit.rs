@@ -179,13 +179,14 @@ mod tests {
              --device virtio-vsock,port=5,socketURL=/Users/virtuser/vfkit-5.sock \
              --device virtio-vsock,port=6,socketURL=/Users/virtuser/vfkit-6.sock,connect \
              --device virtio-fs,sharedDir=/Users/virtuser/vfkit/,mountTag=vfkit-share \
-             --device rosetta,mountTag=rosetta-share",
+             --device rosetta,mountTag=rosetta-share,install",
         )
         .unwrap();
         assert_eq!((hardware.cpus, hardware.memory_mib), (2, 2048));
         assert_eq!(hardware.vsock[0].direction, Direction::Listen);
         assert_eq!(hardware.vsock[1].direction, Direction::Connect);
         assert_eq!(hardware.rest, Some("/Users/virtuser/rest.sock".into()));
+        assert!(hardware.rosetta);
     }
 
     #[test]
@@ -205,6 +206,10 @@ mod tests {
             "--device virtio-vsock,port=0,socketURL=/a",
             "--device virtio-vsock,port=1,socketURL=/a,listen,connect",
             "--device virtio-fs,sharedDir=/a",
+            "--device rosetta",
+            "--device rosetta,install",
+            "--device rosetta,mountTag=a,install=true",
+            "--device rosetta,mountTag=a,shared",
             "--restful-uri tcp://localhost:1",
             "--restful-uri unix://a/b",
             "--timesync 1234",

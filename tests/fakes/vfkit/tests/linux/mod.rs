@@ -1,7 +1,5 @@
 //! A user with the stand-ins of vfkit, krunkit and gvproxy.
 
-mod cli;
-
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -23,7 +21,6 @@ pub(crate) fn main() -> ExitCode {
     trials.extend(contract::trials("krunkit", true, |_| {
         User::new(AppleProvider::krunkit())
     }));
-    trials.extend(cli::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -65,6 +62,7 @@ impl User {
             machines: root.join("home/.local/share/machine/machines"),
             connections: root.join("home/.config/containers/podman-connections.json"),
             environment,
+            through: None,
             root,
         };
         Self {

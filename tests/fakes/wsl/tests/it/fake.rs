@@ -154,6 +154,7 @@ fn what_is_wrong_with_a_host() {
     ];
     for (condition, code) in [
         ("no-virtualization", "HCS_E_HYPERV_NOT_INSTALLED"),
+        ("firmware-off", "HCS_E_HYPERV_NOT_INSTALLED"),
         ("reboot-pending", "HCS_E_SERVICE_NOT_AVAILABLE"),
         ("version-1-only", "WSL_E_VM_MODE_NOT_SUPPORTED"),
         ("disk-full", "ERROR_DISK_FULL"),
@@ -182,6 +183,28 @@ fn what_is_wrong_with_a_host() {
     assert_eq!(host.said(&["--version"]).0, 1);
     host.conditions("inbox");
     assert_eq!(host.said(&["--version"]).0, 255);
+}
+
+/// Its status tells of the platform alone, by an address and in no code.
+#[test]
+fn the_status_knows_whether_the_platform_is_there() {
+    let host = Host::new();
+    for (condition, is_told) in [
+        ("", false),
+        ("version-1-only", false),
+        ("firmware-off", false),
+        ("no-virtualization", true),
+        ("reboot-pending", true),
+    ] {
+        for language in ["", "language de", "language ja"] {
+            host.conditions(&format!("{condition}\n{language}"));
+            // Text of both streams.
+            let (code, said) = host.said(&["--status"]);
+            assert_eq!(code, 0, "{condition}");
+            let found = said.contains("https://aka.ms/enablevirtualization");
+            assert_eq!(found, is_told, "{condition}: {said}");
+        }
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod built;
 mod built_tests;
 mod chain;
+mod cli;
 mod fake;
 mod provider;
 mod support;

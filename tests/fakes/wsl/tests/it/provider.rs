@@ -133,3 +133,38 @@ async fn what_hangs_is_given_up() {
     assert_eq!(error.to_string(), "`wsl --list` did not end within 30 s");
     assert!(error.hints()[0].contains("wsl --shutdown"));
 }
+
+#[tokio::test]
+async fn the_platform_is_asked_for_in_every_language() {
+    let host = Host::new();
+    let wsl = wsl(&host);
+    for language in ["", "language de", "language ja", "stderr"] {
+        for (condition, is_off) in [
+            ("", false),
+            ("version-1-only", false),
+            ("fail --status Wsl/Service/E_UNEXPECTED", false),
+            ("no-virtualization", true),
+            ("reboot-pending", true),
+        ] {
+            host.conditions(&format!("{condition}\n{language}"));
+            let asked = wsl.check_platform().await;
+            let found = matches!(asked, Err(WslError::VirtualizationOff));
+            assert_eq!(found, is_off, "{condition}: {asked:?}");
+        }
+    }
+    host.conditions("not-installed");
+    assert!(matches!(
+        wsl.check_platform().await,
+        Err(WslError::NotInstalled)
+    ));
+}
+
+/// A question that hangs is no answer, before a machine is made as well.
+#[tokio::test(start_paused = true)]
+async fn a_host_whose_wsl_hangs_gets_no_machine() {
+    let host = Host::new();
+    let wsl = wsl(&host);
+    host.conditions("hang --status");
+    let error = wsl.check_platform().await.unwrap_err();
+    assert!(matches!(error, WslError::Silent { .. }), "{error}");
+}

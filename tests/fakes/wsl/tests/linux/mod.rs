@@ -1,6 +1,5 @@
 //! A user whose WSL is the stand-in, as the contract wants one; and what is WSL's alone.
 
-mod cli;
 mod user;
 
 use std::process::ExitCode;
@@ -14,8 +13,7 @@ use crate::contract::{self, Bench};
 use user::User;
 
 pub(crate) fn main() -> ExitCode {
-    let mut trials = contract::trials("wsl", true, |_| User::new());
-    trials.extend(cli::trials());
+    let trials = contract::trials("wsl", true, |_| User::new());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

@@ -64,6 +64,7 @@ impl User {
             machines: host.path("home/.local/share/machine/machines"),
             connections: host.path("home/.config/containers/podman-connections.json"),
             environment,
+            through: None,
             root: host.path("").components().collect(),
         };
         let user = Self {
@@ -82,12 +83,6 @@ impl User {
     pub(crate) fn succeeds(&self, words: &str) -> String {
         let words: Vec<_> = words.split(' ').collect();
         self.place.machine(&words, LIMIT).succeeded()
-    }
-
-    /// What it says, which ends with exit code 125.
-    pub(crate) fn fails(&self, words: &str) -> String {
-        let words: Vec<_> = words.split(' ').collect();
-        self.place.machine(&words, LIMIT).failed()
     }
 
     pub(crate) fn init(&self) {
@@ -115,10 +110,6 @@ impl User {
                 }
             }
         });
-    }
-
-    pub(crate) fn distributions(&self) -> String {
-        self.host.said(&["--list", "--all", "--quiet"]).1
     }
 }
 
