@@ -50,3 +50,17 @@ def process_start(pid):
     """When a process began, as wall-clock time; the kernel counts in hundredths of a second."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def events(path, since):
+    """A machine's events since then, each with its time."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    parsed = []
+    for line in lines:
+        text = line["time"].rstrip("Z")
+        whole, _, fraction = text.partition(".")
+        seconds = time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone
+        stamp = seconds + float(f"0.{fraction or 0}")
+        if stamp >= since:
+            parsed.append((stamp, line))
+    return parsed

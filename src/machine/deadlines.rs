@@ -188,6 +188,9 @@ deadlines! {
     /// The program that makes `/var/run/docker.sock` lead to a machine, and whoever answers there already.
     DOCKER_HELPER = Duration::from_secs(5), "the place where Docker's clients look",
         "podman's figure: launchd starts the helper for each request, which makes one link";
+    /// The time between two looks at whether a virtual machine was paused.
+    PAUSE_LOOK = Duration::from_secs(10), "the next look at whether the virtual machine stands still",
+        "its service tells nobody when somebody pauses it; as often as the guest's clock is looked at";
     /// Another command's supervisor, after that of a machine that is attended has left.
     SUCCESSOR = Duration::from_secs(3), "another supervisor of the machine",
         "a build that replaces another one comes within a second; when nobody comes the machine is taken over";

@@ -52,6 +52,14 @@ impl ProviderKind {
         }
     }
 
+    /// Podman's word where it says what such machines do not have (spec 1.4.8).
+    pub fn word_in_texts(self) -> &'static str {
+        match self {
+            Self::Wsl => "WSL",
+            other => other.word(),
+        }
+    }
+
     /// Whether the text, in any case, is the word for a provider.
     pub fn is_word(text: &str) -> bool {
         Self::ALL

@@ -101,6 +101,12 @@ pub(super) fn is_kept_by(provider: ProviderKind) -> bool {
     formats(provider).contains(&DiskFormat::Tar)
 }
 
+/// What to do where machines of this provider have no CPUs and memory of their own.
+pub(super) fn shared_resources(provider: ProviderKind) -> Option<&'static str> {
+    let provider = registry::provider(provider).ok()?;
+    provider.capabilities().shared_resources
+}
+
 /// What the image holds, of which the provider has a disk.
 pub(super) fn look<E>(provider: ProviderKind, image: &LocalImage) -> Result<Contents, E>
 where

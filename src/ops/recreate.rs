@@ -166,11 +166,11 @@ pub async fn recreate<E: Error + Send + Sync + 'static>(
 ) -> Result<Recreated, RecreateError> {
     let name = &request.name;
     let StoredMachine { config, files } = store.load(name)?;
-    if config.data_disk.is_none() && !request.discard_data {
-        return Err(RecreateError::NoDataDisk(name.clone()));
-    }
     if os_disk::is_kept_by(config.provider) {
         return Err(RecreateError::KeptElsewhere(name.clone()));
+    }
+    if config.data_disk.is_none() && !request.discard_data {
+        return Err(RecreateError::NoDataDisk(name.clone()));
     }
     let status = client::status(&files).await;
     if !request.force {

@@ -16,6 +16,7 @@
 #[path = "set/tests.rs"]
 mod tests;
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -35,8 +36,8 @@ use crate::machine::resources::{ResourceError, Wish};
 use crate::machine::settings::{LARGEST_SWAP_MIB, Origin, SettingError};
 use crate::machine::time_zone::{self, TimeZoneError};
 use crate::machine::{
-    DiskFormat, ForwardSocket, MachineConfig, MachineName, Network, Resources, Status, Volume,
-    Vsock,
+    DiskFormat, ForwardSocket, MachineConfig, MachineName, Network, ProviderKind, Resources,
+    Status, Volume, Vsock,
 };
 use crate::store::{EditGuard, MachineFiles, Store, StoreError, StoredMachine};
 use crate::supervisor::client::{self, ClientError};
@@ -98,6 +99,27 @@ pub struct LeftBehind {
     pub rootful: bool,
 }
 
+/// What the machines of some providers do not have to themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Virtual CPUs.
+    Cpus,
+    /// Memory.
+    Memory,
+    /// A disk that is ours to grow.
+    Disk,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Cpus => "CPUs",
+            Self::Memory => "memory",
+            Self::Disk => "disk size",
+        })
+    }
+}
+
 /// Why a machine was not changed. It is as it was before, but for a disk that may have grown already.
 #[derive(Debug, Error)]
 pub enum SetError {
@@ -138,9 +160,16 @@ pub enum SetError {
         /// Its size in GiB.
         current: u64,
     },
-    /// The disk is not ours to grow.
-    #[error("The disk of machine `{0}` cannot be resized, for its provider keeps it itself")]
-    DiskKeptElsewhere(MachineName),
+    /// The provider has nothing of the kind that could be changed (spec 1.4.8).
+    #[error("changing {what} not supported for {} machines", provider.word_in_texts())]
+    NotSized {
+        /// What was to be changed.
+        what: Resource,
+        /// The provider.
+        provider: ProviderKind,
+        /// What the user can do.
+        instead: &'static str,
+    },
     /// The disk cannot be grown.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -148,10 +177,10 @@ pub enum SetError {
     #[error(transparent)]
     DataDisk(#[from] DataDiskError),
     /// No provider passes USB devices through yet (spec 1.4.8 has the text for those that never do).
-    #[error("changing USBs not supported for {provider} machines")]
+    #[error("changing USBs not supported for {} machines", provider.word_in_texts())]
     Usb {
-        /// The provider's word.
-        provider: &'static str,
+        /// The provider.
+        provider: ProviderKind,
     },
     /// The running machine did not take the change.
     #[error("Machine `{name}` did not take the change; nothing is changed")]
@@ -197,7 +226,7 @@ impl SetError {
                 }
                 hints
             }
-            Self::DiskKeptElsewhere(_) => vec!["it grows by itself as the guest writes".to_owned()],
+            Self::NotSized { instead, .. } => vec![(*instead).to_owned()],
             Self::Usb { .. } => vec!["`--usb \"\"` is taken: there are none".to_owned()],
             Self::Reload { name, .. } => vec![format!(
                 "a stopped machine takes it as well: machine stop {name}"
@@ -240,6 +269,7 @@ impl SetRequest {
             memory_mib: Some(self.wish.memory_mib.unwrap_or(old.resources.memory_mib)),
             disk_gib: Some(self.wish.disk_gib.unwrap_or(old.resources.disk_gib)),
         };
+        self.check_sized(old)?;
         if self.wish != Wish::default() {
             new.resources = self.settle(&wish, host)?;
         }
@@ -247,7 +277,7 @@ impl SetRequest {
             && !usbs.is_empty()
         {
             return Err(SetError::Usb {
-                provider: old.provider.word(),
+                provider: old.provider,
             });
         }
         if let Some(time_zone) = &self.time_zone {
@@ -278,6 +308,30 @@ impl SetRequest {
         }
         new.check()?;
         Ok(new)
+    }
+
+    /// Refuses what the machines of the provider have not to themselves.
+    fn check_sized(&self, old: &MachineConfig) -> Result<(), SetError> {
+        let provider = old.provider;
+        let refused = |what, instead| SetError::NotSized {
+            what,
+            provider,
+            instead,
+        };
+        if let Some(instead) = os_disk::shared_resources(provider) {
+            if self.wish.cpus.is_some() {
+                return Err(refused(Resource::Cpus, instead));
+            }
+            if self.wish.memory_mib.is_some() {
+                return Err(refused(Resource::Memory, instead));
+            }
+        }
+        let has_disk = old.data_disk.is_some() || !os_disk::is_kept_by(provider);
+        if self.wish.disk_gib.is_some() && !has_disk {
+            let instead = "it grows by itself as the guest writes";
+            return Err(refused(Resource::Disk, instead));
+        }
+        Ok(())
     }
 
     /// The new resources. What is not asked for is not held to the host's bounds: a machine that was made on a larger
@@ -354,9 +408,6 @@ pub async fn set(
             });
         }
         let data_disk = guard.files().data_disk_of(&old);
-        if data_disk.is_none() && os_disk::is_kept_by(old.provider) {
-            return Err(SetError::DiskKeptElsewhere(name.clone()));
-        }
         let disk = data_disk.unwrap_or_else(|| guard.files().os_disk(old.disk));
         data_disk::check_fits(host, &disk, wanted)?;
         shortage = check_space(host, &disk, wanted)?;

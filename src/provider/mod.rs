@@ -19,11 +19,13 @@
 //! - **Idempotence.** [`Vm::power_down`], [`Vm::quit`], [`Vm::kill`] and [`Vm::resume`] may be called in any state and
 //!   any number of times. For a VM that has ended they succeed.
 //! - **Cancellation.** Every future may be dropped at any point. A dropped `launch` leaves no VM behind; a dropped
-//!   request to a [`Vm`] may or may not have reached it.
+//!   request to a [`Vm`] may or may not have reached it. Each process that a launch begins is [noted](launching) at once,
+//!   so that one that nobody could drop is ended as well.
 //! - **Bounds.** No call waits without a limit, except [`Vm::connect_link`], whose caller sets one.
 
 pub mod apple;
 pub mod error;
+pub mod launching;
 pub mod outside;
 pub mod plan;
 mod process;

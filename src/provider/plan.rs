@@ -36,6 +36,8 @@ pub struct Capabilities {
     pub can_attach: bool,
     /// Whether a running VM can be saved and restored.
     pub can_suspend: bool,
+    /// Where no VM has CPUs and memory of its own: how the user gives all of them more.
+    pub shared_resources: Option<&'static str>,
 }
 
 /// What carries the agent and the parameters of a boot.
@@ -299,6 +301,8 @@ pub struct VmPaths {
     /// A directory that is the provider's alone, for a hypervisor that keeps a system itself: what it was given to keep is
     /// noted there. Made by the launch where it is needed.
     pub own_directory: PathBuf,
+    /// Where the processes of a launch are [noted](super::launching) that has not come to its end.
+    pub launch_note: PathBuf,
 }
 
 impl VmPaths {
@@ -363,6 +367,7 @@ pub(crate) mod testing {
                 console_log: file("console.log"),
                 vm_log: file("vm.log"),
                 own_directory: file("provider"),
+                launch_note: file("launch.json"),
             },
         }
     }

@@ -20,7 +20,7 @@
 //! | the directory of its sockets | `<short sockets>/<8 hex>`, see [`MachineFiles::outside`] | it is a directory; the number is the digest of the machine's own path, whatever `machine.toml` says |
 //! | the pair of connections NAME and NAME-root, under any name | podman's connections | they use the machine's key or lead to one of its sockets (`src/connection/machine.rs`) |
 //! | a system that the hypervisor keeps | with the hypervisor, under a name | it is noted in the machine's `provider` |
-//! | a program that outlived VM and supervisor | `vm.json` | number, start time and boot are those of the process |
+//! | a program that outlived VM and supervisor | `vm.json`, `launch.json` | number, start time and boot are those of the process |
 //!
 //! Nothing is linked into the directories of podman or docker. Images of the cache belong to nobody; a machine's disk lies
 //! over a second name of one, in its own directory.
@@ -177,6 +177,8 @@ impl MachineFiles {
         network_log = "network.log";
         /// The VM process, to find one that outlived its supervisor.
         vm_record = "vm.json";
+        /// The processes of a launch that has not come to its end, to end those of one that never will.
+        launch_note = "launch.json";
         /// When the machine was last up.
         last_up = "last-up";
         /// What a hypervisor that keeps a machine's system itself has noted of that, and perhaps its disk: a directory.

@@ -11,7 +11,7 @@ use machine_host::facts;
 use machine_images::ImageKind;
 use machine_protocol::boot::{BRIDGE_SOCKET, BootParameters, Carrier, Share, VIRTIO_SERIAL_PORT};
 use machine_protocol::secret::Secret;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::data_disk;
 use super::events::{Code, Failure, Phase};
@@ -27,9 +27,10 @@ use crate::hostfacts::{self, Host};
 use crate::link::{CarrierProgram, VsockEnd};
 use crate::machine::DiskFormat;
 use crate::machine::config::MachineConfig;
+use crate::machine::deadlines;
 use crate::provider::{
     CarrierKind, FirstBootChannel, LaunchPlan, NetworkJoint, Provider, ProviderError,
-    ResolveRequest, SeedForm, Vm, VmEvents, VmPaths,
+    ResolveRequest, SeedForm, Vm, VmEvents, VmPaths, launching,
 };
 use crate::store::Store;
 use crate::store::layout::MachineFiles;
@@ -77,6 +78,8 @@ pub(super) struct Boot {
     pub(super) build: String,
     pub(super) store: Store,
     pub(super) connections: ConnectionsFile,
+    /// Told when nobody wants the VM any more that is being made.
+    pub(super) cut: Arc<Notify>,
 }
 
 impl Boot {
@@ -91,6 +94,7 @@ impl Boot {
             Ok(launched) => launched,
             Err(failure) => BootReport::Failed(failure),
         };
+        launching::over(&self.files.launch_note());
         // The owner task is gone when the receiver is; then nobody needs the report.
         let _ = reports.send(last);
     }
@@ -114,13 +118,13 @@ impl Boot {
             Ok(Err(failure)) => report(BootReport::Warning(failure.in_a_line())),
             Err(error) => return Err(Failure::new("No port for SSH").because(error.to_string())),
         }
-        let shares = shares::of(&self.config, &self.files);
         if let Some(record) =
             VmRecord::read(&self.files.vm_record()).filter(|record| record.process.is_alive())
         {
             report(BootReport::Warning(
                 "a virtual machine that runs already is taken over".to_owned(),
             ));
+            launching::over(&self.files.launch_note());
             let was_up = record.was_up;
             let network = record.network.map(Carried::found);
             let attached = provider
@@ -154,6 +158,34 @@ impl Boot {
                 .map_err(|error| provider_failure(&error));
         }
         VmRecord::sweep(&self.files.vm_record());
+        // Two VMs on one disk would be the end of it.
+        for left in launching::end(&self.files.launch_note()) {
+            if tokio::time::timeout(deadlines::KILLED.limit, left.ended())
+                .await
+                .is_err()
+            {
+                let what = format!("Process {} of an earlier start does not end", left.pid);
+                return Err(Failure::new(what).coded(Code::HostFiles));
+            }
+        }
+        // A VM that is being made has nothing to lose; one that runs already is taken over whatever happens.
+        tokio::select! {
+            made = self.make(provider, events, reports) => made,
+            () = self.cut.notified() => Err(Failure::new("The start was cut off")),
+        }
+    }
+
+    /// Makes a VM. Dropped at any point it leaves none.
+    async fn make(
+        &self,
+        provider: &dyn Provider,
+        events: VmEvents,
+        reports: &mpsc::UnboundedSender<BootReport>,
+    ) -> Result<BootReport, Failure> {
+        let report = |report| {
+            let _ = reports.send(report);
+        };
+        let shares = shares::of(&self.config, &self.files);
         report(BootReport::Entered(Phase::Resolve));
         // Nobody makes one: this process has the run lock.
         self.store.clear_other_disks(&self.config.name);
@@ -355,6 +387,7 @@ impl Boot {
             console_log: self.files.console_log(),
             vm_log: self.files.vm_log(),
             own_directory: self.files.provider_directory(),
+            launch_note: self.files.launch_note(),
         }
     }
 

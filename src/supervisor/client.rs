@@ -15,6 +15,7 @@ use super::record::VmRecord;
 use crate::machine::deadlines;
 use crate::machine::status::Status;
 use crate::network::publish::{MissingPort, OpenPort};
+use crate::provider::launching;
 use crate::store::layout::MachineFiles;
 
 /// Why a supervisor could not be talked to.
@@ -315,6 +316,9 @@ pub fn probe(files: &MachineFiles) -> Status {
 /// Ends what is left beside a VM that ended while nobody looked. A machine that runs is left alone.
 pub fn sweep(files: &MachineFiles) {
     VmRecord::sweep(&files.vm_record());
+    if survivor(files).is_none() {
+        launching::end(&files.launch_note());
+    }
 }
 
 /// The VM that outlived its supervisor, if there is one.

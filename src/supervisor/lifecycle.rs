@@ -138,6 +138,7 @@ impl Lifecycle {
                     self.climb(self.first_rung(false), &mut actions);
                 } else {
                     self.enter(Phase::Link, &mut actions);
+                    self.wait_for_nothing(&mut actions);
                 }
             }
             Input::BootFailed(failure) => {
@@ -196,6 +197,7 @@ impl Lifecycle {
             Input::Reset => self.reset(&mut actions),
             Input::Paused { reason } => {
                 self.paused = Some(reason);
+                self.wait_for_nothing(&mut actions);
                 self.refresh_health(&mut actions);
             }
             Input::Resumed => {
@@ -340,10 +342,7 @@ impl Lifecycle {
         let sockets_known = self.guest.sockets_told || !self.sockets_wanted;
         let is_ready = self.link && sockets_known && self.guest.is_ready(self.rootful);
         if self.is_starting() && is_ready {
-            self.state = State::Running(None);
-            actions.push(Action::OpenApi);
-            self.refresh_health(actions);
-            actions.push(Action::Announce(Event::Ready));
+            self.run(actions);
         } else {
             self.refresh_health(actions);
         }
@@ -438,6 +437,7 @@ impl Lifecycle {
         } else {
             // The boot task ends with `Launched` or `BootFailed`, which goes on from here and chooses the rung anew.
             self.state = State::Stopping(rung);
+            actions.push(Action::CutOff);
         }
     }
 
@@ -464,14 +464,25 @@ impl Lifecycle {
             } else {
                 format!("kept for rescue: {cause}")
             });
-            self.state = State::Running(None);
-            actions.push(Action::OpenApi);
-            self.refresh_health(actions);
-            actions.push(Action::Announce(Event::Ready));
-            return;
+            return self.run(actions);
         }
         self.failure = Some(failure);
         self.descend(actions);
+    }
+
+    /// A guest that stands still does not come back by waiting: a machine that was up is as up as it will be.
+    fn wait_for_nothing(&mut self, actions: &mut Vec<Action>) {
+        if self.is_starting() && self.vm && self.was_up && self.paused.is_some() {
+            self.run(actions);
+        }
+    }
+
+    /// The start is over, whatever does not work.
+    fn run(&mut self, actions: &mut Vec<Action>) {
+        self.state = State::Running(None);
+        actions.push(Action::OpenApi);
+        self.refresh_health(actions);
+        actions.push(Action::Announce(Event::Ready));
     }
 
     fn with_problems(&self, failure: Failure) -> Failure {

@@ -14,7 +14,7 @@ use crate::machine::{MachineConfig, NetworkOffer};
 use crate::network::egress::choice;
 use crate::network::egress::program::Place;
 use crate::network::egress::{EgressPlan, HostNetwork, Joint, Wish};
-use crate::provider::{NetworkJoint, ProviderError};
+use crate::provider::{NetworkJoint, ProviderError, launching};
 use crate::store::layout::MachineFiles;
 
 /// A program that carries packets, as the owner task gets it.
@@ -105,7 +105,7 @@ impl Outgoing {
             },
             Some(Joint::Hypervisor) => NetworkJoint::Listens,
             Some(Joint::Program) => {
-                self.program = Some(self.plan.start(&place(files)).map_err(|error| {
+                let program = self.plan.start(&place(files)).map_err(|error| {
                     let name = self.plan.egress.word();
                     Failure::new(format!(
                         "`{name}` cannot be started to carry the machine's packets"
@@ -113,7 +113,9 @@ impl Outgoing {
                     .coded(Code::Provider)
                     .because(error.to_string())
                     .hint("Choose another network with `machine set --network auto`")
-                })?);
+                })?;
+                launching::note(&files.launch_note(), program.identity());
+                self.program = Some(program);
                 NetworkJoint::Connects
             }
         })

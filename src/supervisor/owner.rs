@@ -10,12 +10,13 @@ mod requests;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use machine_host::lock::FileLock;
 use machine_host::termination::Termination;
 use machine_protocol::message::AgentRequest;
 use machine_protocol::secret::Secret;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::access;
@@ -117,6 +118,8 @@ pub(super) struct Owner {
     /// The VM stands still because the host's disk is full.
     starved: bool,
     exiting: bool,
+    /// Told when nobody wants the VM any more that is being made.
+    cut: Arc<Notify>,
     /// Who is told that the machine is left to another supervisor, where it is.
     successor: Option<mpsc::Sender<Reply>>,
 }
@@ -162,6 +165,7 @@ impl Owner {
             ports: plan.ports,
             ssh_agent: plan.ssh_agent,
             service: plan.service,
+            cut: plan.cut,
             lost_shares: Vec::new(),
             starved: false,
             exiting: false,
@@ -232,6 +236,7 @@ impl Owner {
                     }
                     self.note_last_up();
                 }
+                Action::CutOff => self.cut.notify_one(),
                 Action::Answer(id) => {
                     // The answers are sent when nothing of this run is left: see `leave`.
                     tracing::debug!(id, "A client waits for the end");

@@ -9,7 +9,7 @@ use machine_host::lock::FileLock;
 use machine_host::termination::Termination;
 use machine_host::{atomic, limits};
 use machine_protocol::secret::Secret;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::audience::{Audience, Starter};
@@ -89,6 +89,7 @@ pub(super) struct OwnerPlan {
     pub(super) ports: PublishConfig,
     pub(super) ssh_agent: Option<PathBuf>,
     pub(super) service: Option<String>,
+    pub(super) cut: Arc<Notify>,
 }
 
 /// Runs one machine until it has stopped. Events go to the log, to clients and, until the start has ended, to
@@ -140,6 +141,7 @@ pub async fn supervise(
     });
     let server = Server::open(&files.control_socket(), greeted, inboxes.requests.0.clone())
         .map_err(SuperviseError::Control)?;
+    let cut = Arc::default();
     let boot = Boot {
         config: config.clone(),
         files: files.clone(),
@@ -148,6 +150,7 @@ pub async fn supervise(
         build: BUILD.to_owned(),
         store: request.store.clone(),
         connections: request.connections,
+        cut: Arc::clone(&cut),
     };
     tokio::spawn(boot.run(provider, inboxes.vm.0.clone(), inboxes.boot.0.clone()));
 
@@ -172,6 +175,7 @@ pub async fn supervise(
         ports,
         ssh_agent: sockets::ssh_agent(request.ssh_agent.as_deref()),
         service: request.service,
+        cut,
     };
     let service = plan.service.clone();
     let mut owner = Owner::new(plan, audience, &inboxes);

@@ -19,6 +19,10 @@ mod bad_input;
 mod carry;
 mod clock;
 mod commands;
+#[path = "../support/mod.rs"]
+mod common;
+#[path = "../contract/mod.rs"]
+mod contract;
 mod data_disk;
 mod deaths;
 mod exec;
@@ -30,6 +34,7 @@ mod injury;
 mod life;
 mod many;
 mod network;
+mod provider;
 mod same_as_podman;
 mod service;
 mod start_failures;
@@ -105,6 +110,7 @@ fn on_the_shared_machine() -> Vec<Trial> {
     // With a machine of its own, and longer than anything else.
     trials.extend(deaths::trials());
     trials.extend(carry::over_vsock());
+    trials.extend(provider::trials());
     trials
 }
 

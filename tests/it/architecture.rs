@@ -8,7 +8,7 @@ mod source;
 
 use rules::{
     crate_edges, first_lines, forbidden_words, forgotten_tests, lengths, module_edges,
-    platform_conditions, printing, provider_kinds, unsafe_code, wall_clock,
+    platform_conditions, printing, provider_kinds, provider_words, unsafe_code, wall_clock,
 };
 use source::{Source, tree};
 
@@ -193,7 +193,40 @@ const PRINTING_WORDS: &[&str] = &[
 ];
 
 /// Where code may ask which provider a machine has. Everything else asks for capabilities.
-const KIND_PLACES: &[&str] = &["src/provider/", "src/store/", "src/machine/"];
+const KIND_PLACES: &[&str] = &["src/provider/", "src/machine/provider_kind.rs"];
+
+/// The words by which code knows one hypervisor from the others.
+const KIND_WORDS: &[&str] = &[
+    "qemu", "vfkit", "krunkit", "applehv", "libkrun", "hyperv", "wsl",
+];
+
+/// The other files whose code or texts have such a word, and what for.
+const KIND_NAMERS: &[(&str, &str)] = &[
+    (
+        "src/machine/deadlines.rs",
+        "every wait is listed there, those of one provider under its name",
+    ),
+    (
+        "src/network/egress/backend.rs",
+        "gvproxy's options for the two forms of its socket are called after programs",
+    ),
+    (
+        "src/ops/data_disk.rs",
+        "`qemu-img` converts a disk for the user",
+    ),
+    (
+        "src/ops/os_disk.rs",
+        "`qemu-img`, and the tree of files has its name in another crate",
+    ),
+    (
+        "src/ops/report/versions.rs",
+        "a report has the versions of all programs that there are",
+    ),
+    (
+        "src/service/platform/unix/environment.rs",
+        "the user's own settings of a program go to it",
+    ),
+];
 
 /// Where the time of day is asked for, and what for. It may be set at any moment, forwards and backwards, so no wait and no
 /// order depends on it: those are `Instant`'s.
@@ -269,6 +302,10 @@ const RULES: &[(&str, Rule)] = &[
         "only registry and store know the provider's kind",
         provider_kinds,
     ),
+    (
+        "only the provider's own code names a hypervisor",
+        provider_words,
+    ),
     ("only some ask for the time of day", wall_clock),
     ("files say first what they are for", first_lines),
     ("files are short", lengths),
@@ -292,6 +329,17 @@ fn tree_keeps_the_rules() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// A line for a file that names no hypervisor any more would let it name one again.
+#[test]
+fn namers_of_hypervisors_are_few_and_name_one() {
+    let sources = tree();
+    for (path, why) in KIND_NAMERS {
+        let source = sources.iter().find(|source| source.path == *path);
+        let text = source.map(Source::text_without_tests).unwrap_or_default();
+        assert!(!rules::kind_words(&text).is_empty(), "{path}: {why}");
+    }
 }
 
 /// A table with a circle in it would allow one in the code.

@@ -1,5 +1,6 @@
-//! In place of an engine: answers every request on a unix socket as `/_ping` is answered, or sends back what comes to a
-//! TCP port. And in place of clients of sockets: sends its input to one, and prints so many bytes of the answer.
+//! In place of an engine: answers every request on a unix socket as `/_ping` is answered, but for what is posted to `/echo`,
+//! which it sends back; or sends back what comes to a TCP port. And in place of clients of sockets: sends its input to one,
+//! and prints so many bytes of the answer.
 //!
 //!     engine PATH|PORT
 //!     engine ask PATH BYTES
@@ -9,8 +10,6 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
-
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK";
 
 fn main() {
     let place = std::env::args().nth(1).expect("a path or a port");
@@ -52,16 +51,40 @@ fn ask() {
     std::io::stdout().write_all(&answer).expect("it is read");
 }
 
-/// To each request; a client may send several, and then ends.
+/// To each request, one after the other, for as long as the client wants.
 fn answer(mut stream: UnixStream) {
     let mut request = Vec::new();
     let mut piece = [0; 4096];
     while let Ok(length @ 1..) = stream.read(&mut piece) {
         request.extend_from_slice(&piece[..length]);
-        if request.windows(4).any(|end| end == b"\r\n\r\n") {
-            let _ = stream.write_all(ANSWER);
+        let Some(end) = request.windows(4).position(|end| end == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = String::from_utf8_lossy(&request[..end]).into_owned();
+        let lines = head.lines();
+        let length = lines
+            .filter_map(|line| line.strip_prefix("Content-Length: "))
+            .next();
+        let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+        let Some(body) = request.get(end + 4..end + 4 + length) else {
+            continue;
+        };
+        let said = if head.starts_with("POST /echo") {
+            body
+        } else {
+            b"OK"
+        };
+        let stays = !head.contains("Connection: close");
+        let kept = if stays { "" } else { "Connection: close\r\n" };
+        let top = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{kept}\r\n",
+            said.len()
+        );
+        let answer = [top.as_bytes(), said].concat();
+        if stream.write_all(&answer).is_err() || !stays {
             return;
         }
+        request.drain(..end + 4 + length);
     }
 }
 

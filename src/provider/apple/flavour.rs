@@ -37,7 +37,7 @@ pub(super) struct Flavour {
     pub(super) nested: bool,
     /// Whether its REST service ends a VM without asking the guest. Otherwise a signal does.
     pub(super) has_hard_stop: bool,
-    /// Whether its VMs can be paused.
+    /// Whether its VMs can be paused, and its service says so.
     pub(super) can_pause: bool,
     /// Characters that have a meaning where it reads a path.
     pub(super) unspeakable: &'static [char],
@@ -72,6 +72,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     has_translator: true,
     can_attach: true,
     can_suspend: false,
+    shared_resources: None,
 };
 
 /// vfkit.

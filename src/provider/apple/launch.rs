@@ -44,7 +44,8 @@ pub(super) async fn launch(
     };
     let mut command = Command::new(&resolved.program);
     command.args(argv::arguments(plan, &surroundings));
-    let mut process = NewProcess::start(command, log)?;
+    let sweep = Sweep(Some(paths));
+    let mut process = NewProcess::start(command, log, &paths.launch_note)?;
     let failed = |status| ProviderError::EndedAtOnce {
         program: resolved.program.clone(),
         reason: exit_reason(status, &paths.vm_log, log_start),
@@ -63,9 +64,9 @@ pub(super) async fn launch(
         if unreachable && tokio::time::timeout(limit, identity.ended()).await.is_ok() {
             return Err(failed(process.wait()));
         }
-        vm::sweep(paths);
         return Err(error);
     }
+    sweep.disarm();
     let parts = Parts {
         flavour,
         identity,
@@ -75,6 +76,23 @@ pub(super) async fn launch(
         launched: true,
     };
     Ok(AppleVm::new(parts, None, events))
+}
+
+/// Removes with this value what a program leaves that was ended.
+struct Sweep<'a>(Option<&'a VmPaths>);
+
+impl Sweep<'_> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Sweep<'_> {
+    fn drop(&mut self) {
+        if let Some(paths) = self.0 {
+            vm::sweep(paths);
+        }
+    }
 }
 
 /// Takes over a VM that runs.

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use fs_err as fs;
 use machine_host::process::ProcessIdentity;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::machine::deadlines;
 use crate::provider::apple::flavour::Flavour;
@@ -27,6 +30,7 @@ pub(super) struct AppleVm {
     launched: bool,
     rest: Client,
     events: VmEvents,
+    paused: Arc<AtomicBool>,
     watch: JoinHandle<()>,
 }
 
@@ -48,13 +52,13 @@ pub(super) struct Parts {
 }
 
 impl AppleVm {
-    /// Begins to watch the process. Its service tells nobody of anything, so what it said when it was asked is all that is
-    /// reported besides the end.
+    /// Begins to watch the process, which is in this state.
     pub(super) fn new(parts: Parts, state: Option<&State>, events: VmEvents) -> Self {
-        if state == Some(&State::Paused) {
-            let reason = PauseReason::Requested;
-            drop(events.send(VmEvent::Paused { reason }));
+        let paused = Arc::new(AtomicBool::new(false));
+        if let Some(state) = state {
+            drop(change(&paused, state).map(|event| events.send(event)));
         }
+        let looked = Arc::clone(&paused);
         Self {
             flavour: parts.flavour,
             identity: parts.identity.clone(),
@@ -62,7 +66,8 @@ impl AppleVm {
             launched: parts.launched,
             rest: Client::new(&parts.paths.control_socket),
             events: events.clone(),
-            watch: tokio::spawn(watch(parts, events)),
+            paused,
+            watch: tokio::spawn(watch(parts, looked, events)),
         }
     }
 
@@ -147,7 +152,8 @@ impl Vm for AppleVm {
         }
         match self.ask(Wish::Resume).await {
             Ok(()) => {
-                drop(self.events.send(VmEvent::Resumed));
+                let event = change(&self.paused, &State::Running);
+                drop(event.map(|event| self.events.send(event)));
                 Ok(())
             }
             // It says no to one that does not stand still.
@@ -171,9 +177,41 @@ impl AppleVm {
     }
 }
 
-/// Reports the end.
-async fn watch(parts: Parts, events: VmEvents) {
-    parts.identity.ended().await;
+/// What is to be told of a VM that was paused or not, and is in this state. One that is on its way down tells it itself.
+fn change(paused: &AtomicBool, state: &State) -> Option<VmEvent> {
+    let (now, event) = match state {
+        State::Paused => {
+            let reason = PauseReason::Requested;
+            (true, VmEvent::Paused { reason })
+        }
+        State::Running => (false, VmEvent::Resumed),
+        _ => return None,
+    };
+    (paused.swap(now, Ordering::Relaxed) != now).then_some(event)
+}
+
+/// The service tells nobody of anything, so it is asked from time to time whether the VM stands still.
+async fn look(rest: &Client, paused: &AtomicBool, events: &VmEvents) {
+    let mut tick = tokio::time::interval(deadlines::PAUSE_LOOK.limit);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first one is at once.
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        // A service that does not answer now is asked again.
+        let state = rest.state().await.ok();
+        let event = state.and_then(|state| change(paused, &state));
+        drop(event.map(|event| events.send(event)));
+    }
+}
+
+/// Reports pauses and the end.
+async fn watch(parts: Parts, paused: Arc<AtomicBool>, events: VmEvents) {
+    let rest = Client::new(&parts.paths.control_socket);
+    tokio::select! {
+        () = parts.identity.ended() => {}
+        () = look(&rest, &paused, &events), if parts.flavour.can_pause => {}
+    }
     // It has ended, so this does not wait.
     let status = parts.child.and_then(|mut child| child.wait().ok());
     let reason = exit_reason(status, &parts.paths.vm_log, parts.log_start);
@@ -248,6 +286,20 @@ mod tests {
         assert!(orderly(&KRUNKIT, Some(0), ""));
         assert!(!orderly(&KRUNKIT, None, ""));
         assert!(!orderly(&KRUNKIT, Some(1), ""));
+    }
+
+    #[test]
+    fn a_pause_and_its_end_are_told_once() {
+        let paused = AtomicBool::new(false);
+        let reason = PauseReason::Requested;
+        assert_eq!(change(&paused, &State::Running), None);
+        let told = Some(VmEvent::Paused { reason });
+        assert_eq!(change(&paused, &State::Paused), told);
+        for state in [State::Paused, State::Starting, State::Stopping] {
+            assert_eq!(change(&paused, &state), None, "{state:?}");
+        }
+        assert_eq!(change(&paused, &State::Running), Some(VmEvent::Resumed));
+        assert_eq!(change(&paused, &State::Running), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use fs_err as fs;
 use machine_host::access;
 use machine_host::process::{ProcessIdentity, spawn_detached, spawn_detached_reading};
 
-use crate::provider::{ExitReason, ProviderError};
+use crate::provider::{ExitReason, ProviderError, launching};
 
 pub(super) use platform::signal;
 
@@ -89,8 +89,12 @@ pub(super) struct NewProcess {
 }
 
 impl NewProcess {
-    /// Starts the command in a session of its own; what it prints goes to `log`.
-    pub(super) fn start(mut command: Command, log: fs::File) -> Result<Self, ProviderError> {
+    /// Starts the command in a session of its own, and notes it; what it prints goes to `log`.
+    pub(super) fn start(
+        mut command: Command,
+        log: fs::File,
+        note: &Path,
+    ) -> Result<Self, ProviderError> {
         let program = PathBuf::from(command.get_program());
         let failed = |source| ProviderError::Spawn {
             program: program.clone(),
@@ -98,7 +102,7 @@ impl NewProcess {
         };
         let log = log.into_parts().0;
         command.stdout(log.try_clone().map_err(failed)?).stderr(log);
-        Self::spawn(command, None)
+        Self::spawn(command, None, note)
     }
 
     /// The same, with `input` to read; what it says to its standard output is for the caller, who reads the beginning of it.
@@ -106,14 +110,19 @@ impl NewProcess {
         mut command: Command,
         input: std::fs::File,
         log: fs::File,
+        note: &Path,
     ) -> Result<(Self, Option<ChildStdout>), ProviderError> {
         command.stdout(Stdio::piped()).stderr(log.into_parts().0);
-        let mut process = Self::spawn(command, Some(input))?;
+        let mut process = Self::spawn(command, Some(input), note)?;
         let said = process.child.as_mut().and_then(|child| child.stdout.take());
         Ok((process, said))
     }
 
-    fn spawn(mut command: Command, input: Option<std::fs::File>) -> Result<Self, ProviderError> {
+    fn spawn(
+        mut command: Command,
+        input: Option<std::fs::File>,
+        note: &Path,
+    ) -> Result<Self, ProviderError> {
         let program = PathBuf::from(command.get_program());
         let failed = |source| ProviderError::Spawn {
             program: program.clone(),
@@ -127,6 +136,9 @@ impl NewProcess {
         // With the command our copies of what is inherited go, so that the end of the VM is the end of its sockets.
         drop(command);
         let identity = ProcessIdentity::of(child.id()).map_err(failed)?;
+        if let Some(identity) = &identity {
+            launching::note(note, identity);
+        }
         Ok(Self {
             identity,
             child: Some(child),

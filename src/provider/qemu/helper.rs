@@ -7,7 +7,7 @@ use std::process::Command;
 use machine_host::companion::Companion;
 
 use crate::machine::deadlines;
-use crate::provider::{HelperProcess, HelperRole};
+use crate::provider::{HelperProcess, HelperRole, launching};
 
 /// A program of a VM that is being made.
 #[derive(Debug)]
@@ -17,6 +17,13 @@ impl Helper {
     /// Starts it; what it says is appended to `log`.
     pub(super) fn start(command: Command, log: &Path) -> io::Result<Self> {
         Companion::start(command, log).map(|program| Self(Some(program)))
+    }
+
+    /// Notes it for as long as nothing else tells of it.
+    pub(super) fn note(&self, path: &Path) {
+        if let Some(program) = &self.0 {
+            launching::note(path, program.identity());
+        }
     }
 
     /// Ready when it has ended.

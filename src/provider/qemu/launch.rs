@@ -220,5 +220,5 @@ fn spawn(
         program: program.to_owned(),
         source,
     })?;
-    NewProcess::start(command, log)
+    NewProcess::start(command, log, &plan.paths.launch_note)
 }

@@ -53,6 +53,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     has_translator: false,
     can_attach: true,
     can_suspend: false,
+    shared_resources: None,
 };
 
 /// The provider that runs machines in QEMU.

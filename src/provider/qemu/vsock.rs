@@ -109,7 +109,10 @@ fn start(program: &Path, paths: &VmPaths) -> io::Result<Helper> {
         .arg(&paths.vsock_socket)
         .arg("--socket")
         .arg(&paths.vsock_device_socket);
-    Helper::start(command, &paths.vsock_log)
+    let helper = Helper::start(command, &paths.vsock_log)?;
+    // It does not end with what it is connected to.
+    helper.note(&paths.launch_note);
+    Ok(helper)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) async fn launch(
     let command = wsl.command(&argv::keep(&distro.name));
     let seed = open(plan.seed.as_deref().unwrap_or(Path::new("")))?;
     let undo = Undo::new(&wsl, &distro.name);
-    let (mut process, said) = NewProcess::start_speaking(command, seed, log)?;
+    let (mut process, said) = NewProcess::start_speaking(command, seed, log, &paths.launch_note)?;
     let failed = |said: &str, status| {
         let reason = exit_reason(status, &paths.vm_log, log_start);
         // Versions differ in where they write their errors.

@@ -39,6 +39,10 @@ const PROGRAM: &str = "wsl";
 const FOLDERS: &str =
     "WSL shows the drives of the host below `/mnt` of the guest, and folders at no other place";
 
+/// What gives all distributions their CPUs and memory.
+const RESOURCES: &str = "all distributions share what WSL takes: set `processors` and `memory` below `[wsl2]` in `.wslconfig` of your home, \
+     then run `wsl --shutdown`, which ends all of them";
+
 static CAPABILITIES: Capabilities = Capabilities {
     carriers: &[CarrierKind::Program],
     disk_formats: &[DiskFormat::Tar],
@@ -61,6 +65,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     has_translator: false,
     can_attach: true,
     can_suspend: false,
+    shared_resources: Some(RESOURCES),
 };
 
 /// The provider that runs machines as distributions of WSL.

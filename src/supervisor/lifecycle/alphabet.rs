@@ -128,6 +128,8 @@ pub enum Action {
     Climb(Rung),
     /// Ask the agent once more to power the guest off; the time of the rung goes on.
     AskAgain,
+    /// Cut off what makes the VM, which then reports how far it got.
+    CutOff,
     /// Open the API socket.
     OpenApi,
     /// Close the API socket and remove it.

@@ -322,6 +322,47 @@ fn a_machine_that_was_up_is_not_ended_for_what_does_not_come_back() {
 }
 
 #[test]
+fn a_start_that_is_cut_off_has_not_failed() {
+    let mut life = Lifecycle::new(false, false);
+    life.handle(Input::Entered(Phase::Launch));
+    let actions = life.handle(Input::Terminated);
+    assert_eq!(actions.last(), Some(&Action::CutOff));
+    let failure = Failure::new("The start was cut off");
+    let actions = life.handle(Input::BootFailed(failure));
+    assert_eq!(actions, [Action::Announce(Event::Stopped), Action::Exit]);
+}
+
+/// Whatever is told first.
+#[test]
+fn nobody_waits_for_a_paused_guest_that_outlived_its_supervisor() {
+    let adopted = Input::Launched {
+        pid: 1,
+        adopted: true,
+    };
+    let paused = Input::Paused {
+        reason: "paused".into(),
+    };
+    for inputs in [
+        [adopted.clone(), paused.clone()],
+        [paused.clone(), adopted.clone()],
+    ] {
+        let mut life = Lifecycle::new(false, false);
+        life.keep_running();
+        let actions: Vec<_> = inputs
+            .into_iter()
+            .flat_map(|input| life.handle(input))
+            .collect();
+        assert_eq!(actions.last(), Some(&Action::Announce(Event::Ready)));
+        assert_eq!(life.state(), &State::Running(Some("paused".into())));
+    }
+    // One that was still on its way up may not have what a start promises.
+    let mut life = Lifecycle::new(false, false);
+    life.handle(adopted);
+    life.handle(paused);
+    assert!(life.is_starting());
+}
+
+#[test]
 fn a_guest_that_outlived_its_supervisor_is_not_cut_off() {
     let mut life = Lifecycle::new(false, false);
     life.handle(Input::Launched {
@@ -529,10 +570,11 @@ fn a_vm_that_dies_while_running_is_a_failure_with_its_reason() {
 fn a_stop_before_there_is_a_vm_quits_it_as_soon_as_it_is_there() {
     let mut life = Lifecycle::new(false, false);
     life.handle(Input::Entered(Phase::Seed));
-    life.handle(Input::Stop {
+    let actions = life.handle(Input::Stop {
         id: 1,
         force: false,
     });
+    assert_eq!(actions.last(), Some(&Action::CutOff));
     assert!(life.handle(launched()).contains(&Action::Climb(Rung::Quit)));
     assert!(life.handle(exited(false)).contains(&Action::Answer(1)));
 }
@@ -656,6 +698,7 @@ proptest! {
                     Action::Climb(next) => { prop_assert!(rung <= Some(next), "the ladder only climbs"); rung = Some(next); }
                     Action::Answer(id) => answered.push(id),
                     Action::AskAgain => prop_assert!(rung < Some(Rung::Quit)),
+                    Action::CutOff => prop_assert_eq!(rung, None, "there is a VM"),
                     Action::Exit => exits += 1,
                     Action::Announce(_) => prop_assert_eq!(exits, 0, "nothing is announced after the end"),
                 }

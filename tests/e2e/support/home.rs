@@ -1,22 +1,31 @@
 //! A home of a test's own: its machines are nobody else's, and nothing of it is left in the end.
 
+use std::ffi::OsString;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::command::{Finished, Running, begin, clean, run};
-use super::stage::{Stage, processes_naming};
+use super::command::run;
+use super::stage::Stage;
+use crate::common::place::Place;
 
 /// How long a start may take on a busy host without hardware acceleration.
 pub(crate) const BOOT: Duration = Duration::from_mins(4);
-/// How long a command may take that boots nothing.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) use crate::common::SOON;
 
 /// A place for machines.
 pub(crate) struct Home {
-    root: PathBuf,
-    owner: Option<Owner>,
+    place: Place,
     kept: bool,
+}
+
+impl Deref for Home {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
 }
 
 /// Somebody else than who runs the tests, which only root can be for.
@@ -47,11 +56,36 @@ impl Owner {
 impl Home {
     /// A fresh, empty place.
     pub(crate) fn new(name: &str) -> Self {
-        Self {
-            root: fresh(name),
-            owner: None,
-            kept: false,
-        }
+        let root = fresh(name);
+        let connections = root.join("connections.json");
+        let mut environment = environment(&root);
+        let named = [
+            ("MACHINE_HOME", &root),
+            ("PODMAN_CONNECTIONS_CONF", &connections),
+        ];
+        environment.extend(named.map(|(name, path)| (name, path.clone().into_os_string())));
+        let place = Place {
+            program: Stage::get().program("machine"),
+            machines: root.join("data/machines"),
+            connections,
+            environment,
+            through: None,
+            root,
+        };
+        Self { place, kept: false }
+    }
+
+    /// The same, whose machines look for their programs in this directory first.
+    pub(crate) fn with_programs(name: &str) -> (Self, PathBuf) {
+        let mut home = Self::new(name);
+        let programs = home.path().join("programs");
+        fs_err::create_dir_all(&programs).expect("the scratch directory can be written");
+        let named = (
+            "CONTAINERS_HELPER_BINARY_DIR",
+            programs.clone().into_os_string(),
+        );
+        home.place.environment.push(named);
+        (home, programs)
     }
 
     /// The home directory of a user, with machines where they are by default.
@@ -60,61 +94,15 @@ impl Home {
         let mut given = Command::new("chown");
         given.arg(format!("{}:", owner.user)).arg(&root);
         run(&mut given, b"", SOON).succeeded();
-        Self {
+        let place = Place {
+            program: Stage::get().program("machine"),
+            machines: root.join(".local/share/machine/machines"),
+            connections: root.join(".config/containers/podman-connections.json"),
+            environment: environment(&root),
+            through: Some(Box::new(move |command| owner.run(command))),
             root,
-            owner: Some(owner),
-            kept: false,
-        }
-    }
-
-    /// Its directory.
-    pub(crate) fn path(&self) -> &Path {
-        &self.root
-    }
-
-    /// The directory of all machines.
-    pub(crate) fn machines(&self) -> PathBuf {
-        let data = match self.owner {
-            None => "data",
-            Some(_) => ".local/share/machine",
         };
-        self.root.join(data).join("machines")
-    }
-
-    /// The directory of one machine.
-    pub(crate) fn machine_dir(&self, name: &str) -> PathBuf {
-        self.machines().join(name)
-    }
-
-    /// The file with podman's connections.
-    pub(crate) fn connections(&self) -> PathBuf {
-        self.root.join(match self.owner {
-            None => "connections.json",
-            Some(_) => ".config/containers/podman-connections.json",
-        })
-    }
-
-    /// A `machine` command.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = clean(&Stage::get().program("machine"), &self.root);
-        command.args(arguments);
-        if let Some(owner) = &self.owner {
-            return owner.run(&command);
-        }
-        command
-            .env("MACHINE_HOME", &self.root)
-            .env("PODMAN_CONNECTIONS_CONF", self.connections());
-        command
-    }
-
-    /// Runs `machine`.
-    pub(crate) fn machine(&self, arguments: &[&str], limit: Duration) -> Finished {
-        run(&mut self.command(arguments), b"", limit)
-    }
-
-    /// Starts `machine` and goes on.
-    pub(crate) fn begin(&self, arguments: &[&str]) -> Running {
-        begin(&mut self.command(arguments), b"")
+        Self { place, kept: false }
     }
 
     /// Creates a machine from the Debian guest, without folders of the host where none are asked for.
@@ -172,42 +160,6 @@ impl Home {
         fs_err::write(&config, kept.join("\n")).expect("it can be written");
     }
 
-    /// The machine's API socket, as a user asks for it.
-    pub(crate) fn api_socket(&self, name: &str) -> PathBuf {
-        let format = "{{.ConnectionInfo.PodmanSocket.Path}}";
-        let text = self
-            .machine(&["inspect", "--format", format, name], SOON)
-            .succeeded();
-        PathBuf::from(text.trim_end())
-    }
-
-    /// A field of the machine in `list --format json`.
-    pub(crate) fn listed(&self, name: &str, field: &str) -> serde_json::Value {
-        let text = self
-            .machine(&["list", "--format", "json"], SOON)
-            .succeeded();
-        let list: serde_json::Value = serde_json::from_str(&text).expect("the list is JSON");
-        let entry = list
-            .as_array()
-            .expect("the list is an array")
-            .iter()
-            .find(|entry| entry["Name"] == name);
-        entry.unwrap_or_else(|| panic!("`{name}` is not listed: {text}"))[field].clone()
-    }
-
-    /// The state that `inspect` tells.
-    pub(crate) fn state(&self, name: &str) -> String {
-        self.machine(&["inspect", "--format", "{{.State}}", name], SOON)
-            .succeeded()
-            .trim_end()
-            .to_owned()
-    }
-
-    /// Every process that was started for this home.
-    pub(crate) fn processes(&self) -> Vec<String> {
-        processes_naming(&self.root)
-    }
-
     /// Stops and removes all machines; says what is left behind.
     pub(crate) fn dispose(&mut self) -> Result<(), String> {
         self.kept = true;
@@ -230,7 +182,7 @@ impl Home {
         if !machines.is_empty() {
             return Err(format!("in the machines' directory: {machines:?}"));
         }
-        fs_err::remove_dir_all(&self.root).map_err(|error| error.to_string())
+        fs_err::remove_dir_all(self.path()).map_err(|error| error.to_string())
     }
 }
 
@@ -246,6 +198,17 @@ impl Drop for Home {
 }
 
 /// An empty directory of this name.
+/// What the commands of a place know: the stage's programs come first.
+fn environment(root: &Path) -> Vec<(&'static str, OsString)> {
+    let bin = Stage::get().bin();
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display());
+    vec![
+        ("HOME", root.into()),
+        ("PATH", path.into()),
+        ("LC_ALL", "C.UTF-8".into()),
+    ]
+}
+
 fn fresh(name: &str) -> PathBuf {
     let root = Stage::get().scratch().join(name);
     let _ = fs_err::remove_dir_all(&root);

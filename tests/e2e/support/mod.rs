@@ -1,12 +1,10 @@
 //! What the tests stand on: the stage, machines of the test's own, commands with deadlines, and a shared machine.
 
-pub(crate) mod api;
 pub(crate) mod command;
 pub(crate) mod follow;
 pub(crate) mod home;
 pub(crate) mod intruder;
 pub(crate) mod lane;
-pub(crate) mod leftovers;
 pub(crate) mod listening;
 pub(crate) mod name_server;
 pub(crate) mod shared;
@@ -19,6 +17,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
+
+pub(crate) use crate::common::{api, leftovers};
 
 /// How long each test took that has run.
 static TOOK: Mutex<Vec<(String, Duration)>> = Mutex::new(Vec::new());

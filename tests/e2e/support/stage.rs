@@ -7,10 +7,11 @@
 //! guest.qcow2  stub.qcow2  images/systemd.tar
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use super::lane::Lane;
+pub(crate) use crate::common::place::processes_naming;
 
 static STAGE: LazyLock<Stage> = LazyLock::new(|| {
     let root = std::env::var_os("MACHINE_E2E_STAGE")
@@ -100,22 +101,4 @@ impl Stage {
     pub(crate) fn bin(&self) -> PathBuf {
         self.root.join("bin")
     }
-}
-
-/// The processes whose command line or environment names `path`, each as its number and command line.
-pub(crate) fn processes_naming(path: &Path) -> Vec<String> {
-    let needle = path.display().to_string();
-    let mut found = Vec::new();
-    for entry in fs_err::read_dir("/proc").expect("/proc is there").flatten() {
-        let number = entry.file_name().to_string_lossy().into_owned();
-        // What is no process, has just ended or belongs to another user.
-        let text = |file| fs_err::read(entry.path().join(file)).unwrap_or_default();
-        let line = String::from_utf8_lossy(&text("cmdline")).replace('\0', " ");
-        let environment = String::from_utf8_lossy(&text("environ")).into_owned();
-        let own = number == std::process::id().to_string();
-        if !own && !line.is_empty() && (line.contains(&needle) || environment.contains(&needle)) {
-            found.push(format!("{number} {line}"));
-        }
-    }
-    found
 }

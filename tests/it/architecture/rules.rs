@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::source::{Source, paths, words};
 use super::{
-    EDGES, FORBIDDEN, KIND_PLACES, MOST_LINES, PLATFORM_FOLDERS, PLATFORM_LEAVES, PLATFORM_WORDS,
-    PRINTING_PLACES, PRINTING_WORDS, PROVIDERS, UNSAFE_PLACES, UNWANTED, WALL_CLOCK_PLACES,
+    EDGES, FORBIDDEN, KIND_NAMERS, KIND_PLACES, KIND_WORDS, MOST_LINES, PLATFORM_FOLDERS,
+    PLATFORM_LEAVES, PLATFORM_WORDS, PRINTING_PLACES, PRINTING_WORDS, PROVIDERS, UNSAFE_PLACES,
+    UNWANTED, WALL_CLOCK_PLACES,
 };
 
 fn starts_with_one_of(path: &str, places: &[&str]) -> bool {
@@ -252,6 +253,32 @@ pub(super) fn provider_kinds(source: &Source) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// A hypervisor's name in code or in a text of the host's program, outside of the places that have a reason.
+pub(super) fn provider_words(source: &Source) -> Vec<String> {
+    let is_named = KIND_NAMERS.iter().any(|(path, _)| source.path == *path);
+    let is_host = is_rust(source) && source.path.starts_with("src/");
+    if !is_host || is_named || starts_with_one_of(&source.path, KIND_PLACES) {
+        return Vec::new();
+    }
+    let found = kind_words(&source.text_without_tests()).into_iter();
+    found
+        .map(|(at, word)| format!("{}:{}: `{word}`", source.path, source.line(at)))
+        .collect()
+}
+
+/// The places of the hypervisors' names, also inside of other words, but for `hypervisor`.
+pub(super) fn kind_words(text: &str) -> Vec<(usize, &'static str)> {
+    let text = text.to_ascii_lowercase();
+    let found = KIND_WORDS.iter().flat_map(|word| {
+        let places = text.match_indices(word);
+        places.map(|(at, found)| (at, found.len(), *word))
+    });
+    found
+        .filter(|(at, length, _)| !text[at + length..].starts_with("isor"))
+        .map(|(at, _, word)| (at, word))
+        .collect()
 }
 
 pub(super) fn first_lines(source: &Source) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use super::rules::{
     crate_edges, first_lines, forbidden_words, forgotten_tests, lengths, module_edges,
-    platform_conditions, printing, provider_kinds, unsafe_code, wall_clock,
+    platform_conditions, printing, provider_kinds, provider_words, unsafe_code, wall_clock,
 };
 use super::source::Source;
 use super::{FORBIDDEN, MOST_LINES, Rule};
@@ -217,8 +217,27 @@ fn rules_can_fail() {
             provider_kinds,
             "src/store/mod.rs",
             "fn f() { ProviderKind::Qemu }",
+            1,
+        ),
+        (
+            provider_kinds,
+            "src/provider/registry/mod.rs",
+            "fn f() { ProviderKind::Qemu }",
             0,
         ),
+        (
+            provider_words,
+            "src/ops/init.rs",
+            "// QEMU\nfn f() { the(\"hypervisor\") }\n#[cfg(test)]\nmod tests { fn g() { \"wsl\" } }",
+            0,
+        ),
+        (
+            provider_words,
+            "src/ops/init.rs",
+            "fn by_Qemu() { say(\"in WSL\") }",
+            2,
+        ),
+        (provider_words, "src/provider/wsl/mod.rs", "fn wsl() {}", 0),
         (first_lines, "src/a.rs", "fn f() {}", 1),
         (first_lines, "src/a.rs", "//! For this.", 0),
         (lengths, "src/a.rs", &long, 0),

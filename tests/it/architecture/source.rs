@@ -12,6 +12,8 @@ pub(super) struct Source {
     pub(super) text: String,
     /// The text with comments and literals blanked out, of the same length.
     pub(super) code: String,
+    /// The text with comments alone blanked out.
+    said: String,
     /// A file that is only compiled for tests.
     is_test: bool,
 }
@@ -22,7 +24,8 @@ impl Source {
         Self {
             path: path.to_owned(),
             text: text.to_owned(),
-            code: blank(text),
+            code: blank(text, true),
+            said: blank(text, false),
             is_test: name.ends_with("tests.rs")
                 || path.contains("/tests/")
                 || path.contains("/benches/"),
@@ -85,19 +88,32 @@ impl Source {
         if self.is_test {
             return String::new();
         }
-        let mut code = self.code.clone();
+        self.cut_tests_out(self.code.clone())
+    }
+
+    /// The same with what stands in literals.
+    pub(super) fn text_without_tests(&self) -> String {
+        if self.is_test {
+            return String::new();
+        }
+        self.cut_tests_out(self.said.clone())
+    }
+
+    /// Blanks the tests out of something that is as long as the text.
+    fn cut_tests_out(&self, text: String) -> String {
+        let mut bytes = text.into_bytes();
         let mut from = 0;
-        while let Some(found) = code[from..].find("#[cfg(test)]") {
+        while let Some(found) = self.code[from..].find("#[cfg(test)]") {
             let start = from + found;
-            let end = end_of_item(&code, start);
-            let blanked: String = code[start..end]
-                .chars()
-                .map(|c| if c == '\n' { '\n' } else { ' ' })
-                .collect();
-            code.replace_range(start..end, &blanked);
+            let end = end_of_item(&self.code, start);
+            for byte in &mut bytes[start..end] {
+                if *byte != b'\n' {
+                    *byte = b' ';
+                }
+            }
             from = end;
         }
-        code
+        String::from_utf8(bytes).expect("items begin and end with characters of one byte")
     }
 }
 
@@ -157,8 +173,8 @@ fn end_of_item(code: &str, start: usize) -> usize {
     code.len()
 }
 
-/// Replaces comments and the insides of literals by blanks, so that offsets and lines stay.
-fn blank(text: &str) -> String {
+/// Replaces comments, and the insides of literals where asked, by blanks, so that offsets and lines stay.
+fn blank(text: &str, literals: bool) -> String {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();
     let mut at = 0;
@@ -179,9 +195,11 @@ fn blank(text: &str) -> String {
                 at += 1;
                 continue;
             };
-        for byte in &mut out[at..end] {
-            if *byte != b'\n' {
-                *byte = b' ';
+        if literals || rest.starts_with(b"/") {
+            for byte in &mut out[at..end] {
+                if *byte != b'\n' {
+                    *byte = b' ';
+                }
             }
         }
         at = end;
@@ -374,10 +392,12 @@ mod tests {
     fn comments_and_literals_are_blanked() {
         let text = r##"a /* x /* y */ z */ "s \" t" 'c' '\'' 'l: r#"raw " "# b"u" // end
 'ä' z"##;
-        let code = blank(text);
+        let code = blank(text, true);
         assert_eq!(code.len(), text.len());
         let left: Vec<&str> = code.split_whitespace().collect();
         assert_eq!(left, ["a", "l:", "b", "z"]);
+        let said = blank(text, false);
+        assert!(said.contains("raw") && !said.contains("end"), "{said}");
     }
 
     #[test]

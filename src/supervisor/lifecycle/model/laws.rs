@@ -225,6 +225,10 @@ impl Laws {
             Action::AskAgain => {
                 assert!(self.link && self.vm && self.rung < Some(Rung::Quit));
             }
+            Action::CutOff => assert!(
+                !self.vm && !self.boot_is_over,
+                "there is nothing to cut off"
+            ),
             Action::Answer(id) => {
                 assert!(self.over && self.exits == 0, "an answer before the end");
                 assert!(self.asked.contains(id) && self.answered.insert(*id));

@@ -8,22 +8,19 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use fs_err as fs;
 
 const FAKE: &str = env!("CARGO_BIN_EXE_machine-fake-vfkit");
 
+#[path = "../../built.rs"]
+mod built;
+
 /// A program of another crate of the workspace, as `cargo test --workspace` builds it.
 fn built(name: &str) -> PathBuf {
-    let path = Path::new(FAKE).with_file_name(name);
-    assert!(
-        path.is_file(),
-        "`{}` is missing: run `cargo test --workspace`, or build it",
-        path.display()
-    );
-    path
+    built::built(FAKE, name)
 }
 
 /// A user with these programs and nothing else.

@@ -124,8 +124,8 @@ impl Distro {
 
     /// Removes it with its files.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        fs::remove_dir_all(&self.root)?;
-        fs::remove_dir_all(&self.record)?;
+        crate::instance::remove_all(&self.root)?;
+        crate::instance::remove_all(&self.record)?;
         // The place itself goes where nothing else is in it.
         if let Some(place) = self.root.parent() {
             let _ = fs::remove_dir(place);

@@ -107,15 +107,13 @@ impl<'a> Instance<'a> {
     pub(crate) fn begin(&self) -> io::Result<()> {
         // Before anything else: whoever looks meanwhile sees that somebody needs it.
         self.register(std::process::id())?;
+        let _lock = self.lock()?;
         if self.holder().is_some() {
             return Ok(());
         }
         let root = &self.distro.root;
-        // What lies in /run does not outlive an instance.
+        self.empty_run()?;
         let run = root.join("run");
-        if run.is_dir() {
-            fs::remove_dir_all(&run)?;
-        }
         let systemd = run.join("systemd");
         fs::create_dir_all(&systemd)?;
         if self.distro.setting("boot", "systemd").as_deref() == Some("true") {
@@ -140,6 +138,28 @@ impl<'a> Instance<'a> {
             return Err(io::Error::other("The namespaces cannot be made"));
         }
         fs::write(self.holder_file(), child.id().to_string())
+    }
+
+    /// Held by who begins or ends it, as WSL's service does one thing after the other.
+    fn lock(&self) -> io::Result<std::fs::File> {
+        let path = self.distro.record.join("lock");
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)?;
+        let file = file.into_parts().0;
+        file.lock()?;
+        Ok(file)
+    }
+
+    /// What lies in /run does not outlive an instance. Somebody may be putting something there meanwhile.
+    fn empty_run(&self) -> io::Result<()> {
+        let run = self.distro.root.join("run");
+        let old = self.distro.root.join("run.old");
+        if run.is_dir() {
+            fs::rename(&run, &old)?;
+        }
+        remove_all(&old)
     }
 
     fn register(&self, pid: u32) -> io::Result<()> {
@@ -187,6 +207,7 @@ impl<'a> Instance<'a> {
 
     /// Ends it and all of its programs.
     pub(crate) fn end(&self) -> io::Result<()> {
+        let _lock = self.lock()?;
         if let Some(holder) = self.holder() {
             // The kernel ends what is in the namespace with its first process, which ends with this one.
             let status = Command::new("kill")
@@ -199,6 +220,7 @@ impl<'a> Instance<'a> {
                 std::thread::yield_now();
             }
         }
+        self.empty_run()?;
         for file in [self.holder_file(), self.callers()] {
             let _ = if file.is_dir() {
                 fs::remove_dir_all(file)
@@ -208,6 +230,18 @@ impl<'a> Instance<'a> {
         }
         Ok(())
     }
+}
+
+/// Removes a directory, also one that somebody puts something into meanwhile.
+pub(crate) fn remove_all(directory: &Path) -> io::Result<()> {
+    for _ in 0..100 {
+        match fs::remove_dir_all(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            done => return done,
+        }
+    }
+    Err(io::ErrorKind::DirectoryNotEmpty.into())
 }
 
 /// Whether this process is root's.

@@ -12,6 +12,7 @@ use fs_err as fs;
 use machine_protocol::boot::{
     BootParameters, Carrier, SEED_AGENT, SEED_BOOT, SEED_CERTIFICATES, SEED_LABEL,
 };
+use rustix::process::{Pid, Signal};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -137,14 +138,15 @@ impl Guest {
         let _ = self.agent.wait().await;
     }
 
+    /// The agent's process, as long as it has not ended.
+    pub(super) fn process(&self) -> Option<Pid> {
+        let pid = self.agent.id().and_then(|pid| i32::try_from(pid).ok());
+        pid.and_then(Pid::from_raw)
+    }
+
     /// Switches it off in good order.
     pub(super) async fn power_off(&mut self) {
-        if let Some(pid) = self.agent.id().and_then(|pid| i32::try_from(pid).ok())
-            && let Some(pid) = rustix::process::Pid::from_raw(pid)
-        {
-            // It may have ended.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
+        signal(self.process(), Signal::TERM);
         let limit = std::time::Duration::from_secs(5);
         let _ = tokio::time::timeout(limit, self.ended()).await;
     }
@@ -153,6 +155,13 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Signals a process that may have ended.
+pub(super) fn signal(process: Option<Pid>, signal: Signal) {
+    if let Some(process) = process {
+        let _ = rustix::process::kill_process(process, signal);
     }
 }
 

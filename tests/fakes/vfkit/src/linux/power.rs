@@ -71,6 +71,12 @@ impl Switch {
         let _ = self.0.subscribe().wait_for(|power| power.button).await;
     }
 
+    /// Ready when the machine stands still, or goes on, and did not before.
+    pub(super) async fn stands(&self, still: bool) {
+        let wanted = |power: &Power| (power.state == State::Paused) == still;
+        let _ = self.0.subscribe().wait_for(wanted).await;
+    }
+
     /// Ready when the machine has ended.
     pub(super) async fn off(&self) {
         let ended = |power: &Power| power.state == State::Stopped;

@@ -5,10 +5,11 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::guest::Guest;
+use super::guest::{Guest, signal as signal_guest};
 use super::hardware::{Hardware, Network};
 use super::mischief::Mischief;
 use super::power::{State, Switch};
@@ -131,6 +132,15 @@ async fn operate(
             let _ = tokio::time::timeout(PATIENCE, switch.off()).await;
         }
     };
+    let process = guest.as_ref().and_then(Guest::process);
+    let pauses = async {
+        loop {
+            switch.stands(true).await;
+            signal_guest(process, Signal::STOP);
+            switch.stands(false).await;
+            signal_guest(process, Signal::CONT);
+        }
+    };
     let agent_ended = async {
         match &mut guest {
             Some(guest) => guest.ended().await,
@@ -144,6 +154,7 @@ async fn operate(
         () = asked_to_end => {}
         () = switch.off() => return stopped(),
         () = agent_ended => {}
+        never = pauses => never,
     }
     switch.set(State::Stopping);
     hardware.print("systemd-shutdown[1]: Powering off.");

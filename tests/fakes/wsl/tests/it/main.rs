@@ -6,6 +6,9 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+#[path = "../../../built.rs"]
+mod built;
+mod built_tests;
 mod chain;
 mod cli;
 mod fake;

@@ -1,9 +1,11 @@
 //! A host with the stand-in for WSL, and a distribution of BusyBox alone.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
+
+use crate::built::built;
 
 /// The stand-in.
 pub(crate) const WSL: &str = env!("CARGO_BIN_EXE_machine-fake-wsl");
@@ -167,8 +169,8 @@ fn rootfs(files: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// The agent as cargo built it for the tests of its own, and the libraries that it is linked with.
 pub(crate) fn agent() -> (Vec<u8>, Vec<PathBuf>) {
-    let built = Path::new(WSL).with_file_name("machine-agent");
-    let program = fs_err::read(&built).expect("`cargo build -p machine-agent` makes it");
+    let built = built(WSL, "machine-agent");
+    let program = fs_err::read(&built).expect("it was just looked at");
     let listed = Command::new("ldd").arg(&built).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     let words = listed.split_whitespace();

@@ -32,3 +32,20 @@ pub(crate) fn answers(socket: &Path) -> bool {
     get(socket, "/_ping")
         .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.ends_with("OK"))
 }
+
+/// What the engine of a test sends back of these bytes.
+pub(crate) fn echo(socket: &Path, bytes: &str) -> std::io::Result<String> {
+    let mut stream = connect(socket)?;
+    let head = format!(
+        "POST /echo HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        bytes.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(bytes.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let body = answer
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned());
+    Ok(body.unwrap_or_default())
+}

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use machine_host::lock::FileLock;
 use serde_json::Value;
 
-use super::home::{Home, SOON};
+use super::SOON;
+use super::place::Place;
 
 /// What should not be there beside the machines of this home, each in a line. A machine that is stopped has no process,
 /// socket, lock or port; one that runs has each of its processes once; none is half-made.
-pub(crate) fn leftovers(home: &Home) -> Vec<String> {
+pub(crate) fn leftovers(home: &Place) -> Vec<String> {
     let text = home.machine(&["list", "--format", "json"], SOON);
     let list: Value = serde_json::from_str(&text.succeeded()).expect("the list is JSON");
     let list = list.as_array().expect("the list is an array").clone();
@@ -22,6 +23,9 @@ pub(crate) fn leftovers(home: &Home) -> Vec<String> {
     for (part, most) in [
         (" supervise ", running),
         ("qemu-system-", running),
+        ("/vfkit --", running),
+        ("/krunkit --", running),
+        ("/gvproxy -", running),
         ("passt ", running),
         ("vhost-device-vsock ", running),
     ] {
@@ -78,7 +82,7 @@ fn of_a_stopped_one(directory: &Path, entry: &Value) -> Vec<String> {
 }
 
 /// Each machine has its two connections, and nobody else has one; beside the machines there is the store's lock.
-fn names(home: &Home, list: &[Value]) -> Vec<String> {
+fn names(home: &Place, list: &[Value]) -> Vec<String> {
     let names: Vec<&str> = list
         .iter()
         .filter_map(|entry| entry["Name"].as_str())
