@@ -226,6 +226,10 @@ const KIND_NAMERS: &[(&str, &str)] = &[
         "src/service/platform/unix/environment.rs",
         "the user's own settings of a program go to it",
     ),
+    (
+        "src/service/platform/task.rs",
+        "the same, where they would not",
+    ),
 ];
 
 /// Where the time of day is asked for, and what for. It may be set at any moment, forwards and backwards, so no wait and no
