@@ -1,9 +1,11 @@
 //! `init`: making a machine.
 //!
 //! Everything that can be found out beforehand is checked before anything is made, in podman's order: user, name,
-//! memory, CPUs, disk, volumes, provider, image. After that the machine is made as a [`Draft`], so that a failure, a cancellation and a dropped
-//! future leave nothing.
+//! memory, CPUs, disk, volumes, provider, image. After that the machine is made as a [`Draft`], so that a failure, a
+//! cancellation and a dropped future leave nothing.
 
+mod error;
+mod keeping;
 #[cfg(unix)]
 #[path = "init/unix.rs"]
 mod platform;
@@ -22,27 +24,28 @@ use std::pin::Pin;
 use jiff::Timestamp;
 use machine_host::facts;
 use machine_images::{Cache, FetchProgress, FetchReporter, ImageError};
-use machine_protocol::secret::{Secret, SecretError};
-use machine_provisioning::keys::{self, KeyError, KeyPair};
-use machine_provisioning::{GuestSpec, ProvisioningError};
-use thiserror::Error;
+use machine_protocol::secret::Secret;
+use machine_provisioning::GuestSpec;
+use machine_provisioning::keys::{self, KeyPair};
 
+pub use self::error::InitError;
+use self::keeping::Making;
 pub(super) use self::platform::allocated_bytes;
+use crate::connection::ConnectionsFile;
 use crate::connection::machine::{self as pair, Scheme};
-use crate::connection::{ConnectionError, ConnectionsFile};
 use crate::hostfacts;
-use crate::machine::name::{NameError, check_user};
-use crate::machine::resources::{HostResources, ResourceError, Wish};
-use crate::machine::sockets::{self, SocketError};
-use crate::machine::volume::{self, VolumeError};
+use crate::machine::name::check_user;
+use crate::machine::resources::{HostResources, Wish};
+use crate::machine::sockets;
+use crate::machine::volume;
 use crate::machine::{
     DataDisk, ForwardSocket, MachineConfig, MachineName, Network, ProviderKind, Resources, Volume,
     Vsock,
 };
 use crate::ops::data_disk::{self, DataDiskError, Shortage};
-use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage, ObtainError};
-use crate::ops::os_disk::{self, Contents, FormatError, MakeError, Recipe, TreeError};
-use crate::provider::{NewMachine, Provider, ProviderError, registry};
+use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage};
+use crate::ops::os_disk::{self, Contents, MakeError, Recipe};
+use crate::provider::{NewMachine, registry};
 use crate::store::{Draft, EditGuard, Store, StoreError, StoredMachine};
 
 /// The number of the guest's user where the host's user is root, who cannot be the guest's user.
@@ -193,111 +196,6 @@ pub struct InitOutcome {
     pub image: String,
     /// The data disk may become larger than the host has room for, and its size was asked for.
     pub shortage: Option<Shortage>,
-}
-
-/// Why no machine was made. Nothing of it is left.
-#[derive(Debug, Error)]
-pub enum InitError {
-    /// The user in the guest cannot have this name.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// The host cannot give what is asked for.
-    #[error(transparent)]
-    Resources(#[from] ResourceError),
-    /// There can be no such data disk.
-    #[error(transparent)]
-    DataDisk(#[from] DataDiskError),
-    /// The guest cannot have these folders.
-    #[error(transparent)]
-    Volume(#[from] VolumeError),
-    /// The guest cannot have these sockets.
-    #[error(transparent)]
-    Socket(#[from] SocketError),
-    /// The image cannot be had.
-    #[error(transparent)]
-    Obtain(#[from] ObtainError),
-    /// The image cannot become a disk.
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    /// The provider has no such disks.
-    #[error(transparent)]
-    Format(#[from] FormatError),
-    /// The tree of the image cannot become the machine's.
-    #[error(transparent)]
-    Tree(#[from] TreeError),
-    /// The name is taken, or a file cannot be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The name of a connection is taken, or podman's connections cannot be changed.
-    #[error(transparent)]
-    Connection(#[from] ConnectionError),
-    /// The host has no port left.
-    #[error("No port of the host could be had for the machine's SSH server")]
-    Port {
-        /// What the system said.
-        source: io::Error,
-    },
-    /// No key could be made.
-    #[error("The SSH keys could not be made")]
-    Key(#[from] KeyError),
-    /// No secret could be made.
-    #[error("The machine's secret could not be made")]
-    Secret(#[from] SecretError),
-    /// The guest cannot be told what is asked for.
-    #[error("The guest's first-boot configuration could not be made")]
-    Provisioning(#[from] ProvisioningError),
-    /// Its provider cannot run it on this host.
-    #[error(transparent)]
-    Provider(#[from] Box<ProviderError>),
-    /// Its provider could not make what it keeps of it, and could not take back what was begun: so the machine stays, which
-    /// says what that is.
-    #[error(
-        "Machine `{name}` could not be made whole, and what was begun could not be taken back: {reason}"
-    )]
-    Half {
-        /// The machine.
-        name: MachineName,
-        /// Why it could not be taken back.
-        reason: String,
-        /// Why it could not be made.
-        source: Box<ProviderError>,
-    },
-    /// The reporter said so.
-    #[error("Making machine `{0}` was cancelled")]
-    Cancelled(MachineName),
-    /// A thread of this program ended without an answer, which is an error of this program.
-    #[error("Making machine `{name}` ended unexpectedly")]
-    Lost {
-        /// The machine.
-        name: MachineName,
-        /// How the thread ended.
-        source: tokio::task::JoinError,
-    },
-}
-
-impl InitError {
-    /// What the user can do about it.
-    pub fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Resources(error) => error.hints(),
-            Self::DataDisk(error) => error.hints(),
-            Self::Volume(error) => error.hints(),
-            Self::Socket(error) => error.hints(),
-            Self::Obtain(error) => error.hints(),
-            Self::Image(error) => error.hints(),
-            Self::Format(error) => error.hints(),
-            Self::Store(error) => error.hints(),
-            Self::Connection(error) => error.hints(),
-            Self::Provider(error) => error.hints(),
-            Self::Half { name, source, .. } => {
-                let remove =
-                    format!("`machine rm {name}` removes it, `machine start {name}` tries again");
-                source.hints().into_iter().chain([remove]).collect()
-            }
-            Self::Cancelled(_) => vec!["nothing of it is left".to_owned()],
-            _ => Vec::new(),
-        }
-    }
 }
 
 /// What is checked and computed before anything is made.
@@ -472,53 +370,6 @@ fn commit(
                 tracing::warn!(error = %undo, "the machine without connections could not be removed");
             }
             Err(error.into())
-        }
-    }
-}
-
-/// A machine that is there but for what its provider keeps.
-struct Making<'a> {
-    store: &'a Store,
-    connections: &'a ConnectionsFile,
-    provider: &'a dyn Provider,
-    machine: &'a StoredMachine,
-}
-
-impl Making<'_> {
-    /// Has the provider make what it keeps, and nobody start the machine meanwhile. Where that fails, or is given up, the
-    /// machine is removed again.
-    async fn keep(&self, new: &NewMachine, reporter: &dyn InitReporter) -> Result<(), InitError> {
-        let config = &self.machine.config;
-        let mut guard = self.store.edit(&config.name)?;
-        match guard.stay_stopped() {
-            // Somebody has started it already, which does the same.
-            Err(StoreError::InUse { .. }) => return Ok(()),
-            stopped => stopped?,
-        }
-        reporter.progress(InitProgress::Keeping);
-        let os_disk = self.machine.files.os_disk(config.disk);
-        let kept = tokio::select! {
-            kept = self.provider.keep(new, &os_disk) => kept.map_err(Some),
-            () = reporter.stopped() => Err(None),
-        };
-        let Err(why) = kept else { return Ok(()) };
-        let taken_back = self.provider.discard(&new.own_directory).await;
-        match (taken_back, why) {
-            (Ok(()), why) => {
-                let files = &self.machine.files;
-                let gone = || self.store.absent(&config.name).is_some();
-                guard.remove()?;
-                pair::remove(self.connections, files, gone)?;
-                Err(match why {
-                    Some(error) => Box::new(error).into(),
-                    None => InitError::Cancelled(config.name.clone()),
-                })
-            }
-            (Err(undo), why) => Err(InitError::Half {
-                name: config.name.clone(),
-                reason: undo.to_string(),
-                source: Box::new(why.unwrap_or(undo)),
-            }),
         }
     }
 }
