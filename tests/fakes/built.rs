@@ -18,7 +18,8 @@ pub(crate) fn built(own: &str, name: &str) -> PathBuf {
     path
 }
 
-/// Cargo writes beside a program what it was made of, as a rule of make: `program: source source`.
+/// `cargo build` writes beside a program what it was made of, as a rule of make: `program: source source`. A test of the
+/// whole workspace builds the program as well, and writes no rule.
 pub(crate) fn is_new(program: &Path) -> Result<(), String> {
     let made = |path: &Path| -> Result<SystemTime, String> {
         let made = fs::metadata(path).and_then(|file| file.modified());
@@ -26,14 +27,21 @@ pub(crate) fn is_new(program: &Path) -> Result<(), String> {
     };
     let when = made(program).map_err(|error| format!("`{}`: {error}", program.display()))?;
     let rule = program.with_extension("d");
-    let rule = fs::read_to_string(rule).map_err(|error| error.to_string())?;
-    let (_, sources) = rule.split_once(": ").unwrap_or_default();
+    let Ok(ruled) = made(&rule) else {
+        return Ok(());
+    };
+    let text = fs::read_to_string(&rule).map_err(|error| error.to_string())?;
+    let (_, sources) = text.split_once(": ").unwrap_or_default();
     // A blank in a name is written with a backslash before it.
     let sources = sources.trim().replace("\\ ", "\0");
     for source in sources.split(' ').map(|source| source.replace('\0', " ")) {
         let source = Path::new(&source);
-        // What was removed is a change as well.
-        let is_new = !is_own(source) || made(source).is_ok_and(|changed| changed <= when);
+        let is_new = match made(source) {
+            _ if !is_own(source) => true,
+            Ok(changed) => changed <= when,
+            // What was removed is a change as well, if the rule is not that of an earlier program, of another checkout.
+            Err(_) => ruled < when,
+        };
         if !is_new {
             let (program, source) = (program.display(), source.display());
             return Err(format!("`{program}` is older than `{source}`"));

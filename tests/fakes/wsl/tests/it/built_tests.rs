@@ -14,6 +14,7 @@ fn a_program_that_is_missing_or_old_is_told() {
     let (program, source) = (file("program"), file("a source.rs"));
     assert!(is_new(&program).is_err());
     fs::write(&program, "").unwrap();
+    assert_eq!(is_new(&program), Ok(()), "a test has built it");
     let named = source.display().to_string().replace(' ', "\\ ");
     let rule = format!("{}: {named} {named}\n", program.display());
     fs::write(file("program.d"), rule).unwrap();
@@ -31,4 +32,6 @@ fn a_program_that_is_missing_or_old_is_told() {
     assert_eq!(is_new(&program), Ok(()));
     fs::remove_file(&source).unwrap();
     assert!(is_new(&program).is_err());
+    dated(&file("program.d"), 1_000);
+    assert_eq!(is_new(&program), Ok(()), "the rule is of another checkout");
 }
