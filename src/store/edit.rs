@@ -224,6 +224,28 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_stays_stopped_for_as_long_as_its_guard_lives() {
+        let bench = Bench::new();
+        let run_lock = bench.make("dev").files.run_lock();
+        let supervisor = || FileLock::try_acquire(&run_lock).unwrap();
+        let mut guard = bench.store.edit(&name("dev")).unwrap();
+        guard.stay_stopped().unwrap();
+        assert!(supervisor().is_none(), "it could be started");
+        // Asked once more it has nothing to wait for.
+        guard.stay_stopped().unwrap();
+        drop(guard);
+        let held = supervisor();
+        assert!(held.is_some(), "it stays locked");
+        let mut guard = bench.store.edit(&name("dev")).unwrap();
+        assert!(matches!(
+            guard.stay_stopped(),
+            Err(StoreError::InUse { .. })
+        ));
+        assert!(guard.remove().is_err());
+        assert!(bench.store.exists(&name("dev")).unwrap());
+    }
+
+    #[test]
     fn a_change_is_kept_and_a_failed_one_is_not() {
         let bench = Bench::new();
         let machine = bench.make("dev");
