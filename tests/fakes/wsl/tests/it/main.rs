@@ -10,7 +10,6 @@
 mod built;
 mod built_tests;
 mod chain;
-mod cli;
 mod fake;
 mod provider;
 mod support;

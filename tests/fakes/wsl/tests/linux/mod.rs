@@ -1,5 +1,6 @@
 //! A user whose WSL is the stand-in, as the contract wants one; and what is WSL's alone.
 
+mod cli;
 mod user;
 
 use std::process::ExitCode;
@@ -13,7 +14,8 @@ use crate::contract::{self, Bench};
 use user::User;
 
 pub(crate) fn main() -> ExitCode {
-    let trials = contract::trials("wsl", true, |_| User::new());
+    let mut trials = contract::trials("wsl", true, |_| User::new());
+    trials.extend(cli::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

@@ -126,7 +126,7 @@ impl Drop for User {
     clippy::disallowed_methods,
     reason = "the stand-in's files have no events here"
 )]
-fn wait_a_moment() {
+pub(super) fn wait_a_moment() {
     std::thread::sleep(Duration::from_millis(50));
 }
 

@@ -1,84 +1,56 @@
-//! `machine` with the stand-in in the place of WSL: whole lives of machines, through the command line.
+//! What is WSL's alone, through the command line: what is wrong with it, and imports that are cut off.
 
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{Host, WSL, agent};
+use libtest_mimic::Trial;
 
-/// A user whose WSL is the stand-in.
-struct User {
-    host: Host,
-    over: Arc<AtomicBool>,
+use super::user::{User, wait_a_moment};
+use crate::contract::trial;
+
+/// The tests.
+pub(super) fn trials() -> Vec<Trial> {
+    let tests: [(&str, fn()); 7] = [
+        ("a_whole_life", a_whole_life),
+        (
+            "what_is_wrong_with_wsl_is_said_before_there_is_a_machine",
+            what_is_wrong_with_wsl_is_said_before_there_is_a_machine,
+        ),
+        (
+            "a_start_says_what_is_wrong_by_then",
+            a_start_says_what_is_wrong_by_then,
+        ),
+        (
+            "an_init_that_is_given_up_in_the_import_leaves_nothing",
+            an_init_that_is_given_up_in_the_import_leaves_nothing,
+        ),
+        (
+            "an_import_that_cannot_be_taken_back_leaves_a_machine_that_knows_of_it",
+            an_import_that_cannot_be_taken_back_leaves_a_machine_that_knows_of_it,
+        ),
+        (
+            "an_import_that_was_cut_off_is_told_and_mended",
+            an_import_that_was_cut_off_is_told_and_mended,
+        ),
+        (
+            "an_image_that_is_no_tree_makes_no_machine",
+            an_image_that_is_no_tree_makes_no_machine,
+        ),
+    ];
+    let trials = tests.map(|(name, test)| trial(&format!("wsl::{name}"), test));
+    trials.into()
 }
 
 impl User {
-    fn new() -> Self {
-        let host = Host::new();
-        for directory in ["bin", "agent", "home"] {
-            fs_err::create_dir(host.path(directory)).unwrap();
-        }
-        let home = host.path("");
-        let home = home.display();
-        let script = format!("#!/bin/sh\nFAKE_WSL_HOME={home} exec {WSL} \"$@\"\n");
-        let program = host.path("bin/wsl");
-        fs_err::write(&program, script).unwrap();
-        fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let (program, libraries) = agent();
-        let name = format!("agent/machine-agent-{}", std::env::consts::ARCH);
-        fs_err::write(host.path(&name), program).unwrap();
-        let read = |path: &PathBuf| {
-            let inside = path.to_str().unwrap().trim_start_matches('/');
-            (inside.to_owned(), fs_err::read(path).unwrap())
-        };
-        let mut files: Vec<_> = libraries.iter().map(read).collect();
-        files.push(("usr/lib/systemd/systemd".to_owned(), Vec::new()));
-        let files: Vec<(&str, &[u8])> = files
-            .iter()
-            .map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
-            .collect();
-        host.tar(&files);
-        let user = Self {
-            host,
-            over: Arc::default(),
-        };
-        user.serve_engines();
-        user
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        let machine = "home/.local/share/machine/machines/m";
-        self.host.path(machine).join(name)
-    }
-
     fn command(&self, words: &str) -> Command {
-        let mut command = Command::new(Path::new(WSL).with_file_name("machine"));
-        command
-            .args(words.split(' '))
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("HOME", self.host.path("home"))
-            .env("MACHINE_AGENT_DIR", self.host.path("agent"))
-            .env("CONTAINERS_HELPER_BINARY_DIR", self.host.path("bin"))
-            .env("CONTAINERS_MACHINE_PROVIDER", "wsl")
-            .env("MACHINE_FOREIGN_PROVIDERS", "1");
-        command
+        let words: Vec<_> = words.split(' ').collect();
+        self.place.command(&words)
     }
 
     fn run(&self, words: &str) -> Output {
         self.command(words).output().unwrap()
-    }
-
-    fn succeeds(&self, words: &str) -> String {
-        let output = self.run(words);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words}: {said}");
-        String::from_utf8(output.stdout).unwrap()
     }
 
     /// What it says, to whomever and whatever comes of it.
@@ -93,10 +65,6 @@ impl User {
         let output = self.run(words);
         assert_eq!(output.status.code(), Some(125), "{words}");
         String::from_utf8(output.stderr).unwrap()
-    }
-
-    fn init(&self) {
-        self.succeeds(&self.init_words());
     }
 
     fn init_words(&self) -> String {
@@ -140,26 +108,6 @@ impl User {
         assert!(left.iter().all(|name| name == ".lock"), "{why}: {left:?}");
     }
 
-    /// The guest's engines, from outside: whenever its `/run` is there without them.
-    fn serve_engines(&self) {
-        let run = self.file("provider/disk/rootfs/run");
-        let over = Arc::clone(&self.over);
-        std::thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                wait_a_moment();
-                if !run.join("machine/seed").exists() {
-                    continue;
-                }
-                for socket in ["podman/podman.sock", "user/1000/podman/podman.sock"] {
-                    let socket = run.join(socket);
-                    if !socket.exists() {
-                        engine(&socket);
-                    }
-                }
-            }
-        });
-    }
-
     fn ping(&self) -> String {
         let mut stream = UnixStream::connect(self.file("podman.sock")).unwrap();
         stream
@@ -175,22 +123,6 @@ impl User {
     }
 }
 
-impl Drop for User {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        // It may be gone, or never have been.
-        drop(self.run("rm -f m"));
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the stand-in's files have no events here"
-)]
-fn wait_a_moment() {
-    std::thread::sleep(std::time::Duration::from_millis(50));
-}
-
 fn signal(which: &str, whom: &impl ToString) {
     let sent = Command::new("kill")
         .args([which, "--", &whom.to_string()])
@@ -198,29 +130,6 @@ fn signal(which: &str, whom: &impl ToString) {
     assert!(sent.unwrap().success());
 }
 
-/// An engine that knows one answer. It ends with the test.
-fn engine(socket: &Path) {
-    let made = fs_err::create_dir_all(socket.parent().unwrap());
-    // The instance may be on its way out.
-    let Ok(listener) = made.and_then(|()| UnixListener::bind(socket)) else {
-        return;
-    };
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let mut client = client.unwrap();
-            std::thread::spawn(move || {
-                let mut request = [0; 4096];
-                if client.read(&mut request).is_ok_and(|length| length > 0) {
-                    let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
-                                  Connection: close\r\n\r\nOK";
-                    drop(client.write_all(answer.as_bytes()));
-                }
-            });
-        }
-    });
-}
-
-#[test]
 fn a_whole_life() {
     let user = User::new();
     user.init();
@@ -251,7 +160,6 @@ fn a_whole_life() {
 }
 
 /// Each ends in a sentence that says what to do, with exit code 125, and nothing of a machine is left.
-#[test]
 fn what_is_wrong_with_wsl_is_said_before_there_is_a_machine() {
     let user = User::new();
     let cases = [
@@ -291,7 +199,6 @@ fn what_is_wrong_with_wsl_is_said_before_there_is_a_machine() {
     assert_eq!(user.host.violations(), "");
 }
 
-#[test]
 fn a_start_says_what_is_wrong_by_then() {
     let user = User::new();
     user.init();
@@ -342,7 +249,6 @@ fn a_start_says_what_is_wrong_by_then() {
     assert_eq!(user.host.violations(), "");
 }
 
-#[test]
 fn an_init_that_is_given_up_in_the_import_leaves_nothing() {
     let user = User::new();
     let mut init = user.init_that_hangs();
@@ -356,7 +262,6 @@ fn an_init_that_is_given_up_in_the_import_leaves_nothing() {
 }
 
 /// Where even that cannot be done the machine says what is there, and both ways out of it work.
-#[test]
 fn an_import_that_cannot_be_taken_back_leaves_a_machine_that_knows_of_it() {
     let user = User::new();
     for words in ["rm -f m", "start m"] {
@@ -373,7 +278,6 @@ fn an_import_that_cannot_be_taken_back_leaves_a_machine_that_knows_of_it() {
     assert_eq!(user.host.violations(), "");
 }
 
-#[test]
 fn an_import_that_was_cut_off_is_told_and_mended() {
     let user = User::new();
     let mut init = user.init_that_hangs();
@@ -421,7 +325,6 @@ fn an_import_that_was_cut_off_is_told_and_mended() {
     assert_eq!(user.host.violations(), "");
 }
 
-#[test]
 fn an_image_that_is_no_tree_makes_no_machine() {
     let user = User::new();
     let image = user.host.path("disk.raw");
