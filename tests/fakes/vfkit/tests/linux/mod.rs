@@ -1,82 +1,28 @@
-//! A user with the stand-ins of vfkit, krunkit and gvproxy.
+//! A user whose vfkit and krunkit are the stand-ins, as the contract wants one; and what is theirs alone.
+
+mod cli;
+mod user;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use fs_err as fs;
 use libtest_mimic::Arguments;
 use machine::machine::ProviderKind;
 use machine::provider::apple::AppleProvider;
 use machine::provider::{Capabilities, Provider as _};
 
-use crate::built::built;
 use crate::common::place::Place;
 use crate::contract::{self, Bench, NAME};
-
-const FAKE: &str = env!("CARGO_BIN_EXE_machine-fake-vfkit");
+use user::User;
 
 pub(crate) fn main() -> ExitCode {
     let mut trials = contract::trials("vfkit", true, |_| User::new(AppleProvider::vfkit()));
     trials.extend(contract::trials("krunkit", true, |_| {
         User::new(AppleProvider::krunkit())
     }));
+    trials.extend(cli::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
-
-struct User {
-    provider: AppleProvider,
-    place: Place,
-    directory: tempfile::TempDir,
-}
-
-impl User {
-    fn new(provider: AppleProvider) -> Self {
-        let directory = tempfile::tempdir().expect("a directory can be made");
-        let root = directory.path().to_owned();
-        for part in ["bin", "agent", "home"] {
-            fs::create_dir(root.join(part)).expect("a directory can be made");
-        }
-        for name in ["vfkit", "krunkit", "gvproxy"] {
-            let linked = std::os::unix::fs::symlink(FAKE, root.join("bin").join(name));
-            linked.expect("a link can be made");
-        }
-        let agent = format!("agent/machine-agent-{}", std::env::consts::ARCH);
-        fs::copy(built(FAKE, "machine-agent"), root.join(agent)).expect("the agent is built");
-        let mut disk = vec![0; 1 << 20];
-        disk[510..512].copy_from_slice(b"\x55\xaa");
-        fs::write(root.join("disk.raw"), disk).expect("a file can be written");
-        let environment = vec![
-            ("PATH", "/usr/bin:/bin".into()),
-            ("HOME", root.join("home").into_os_string()),
-            ("MACHINE_AGENT_DIR", root.join("agent").into_os_string()),
-            (
-                "CONTAINERS_HELPER_BINARY_DIR",
-                root.join("bin").into_os_string(),
-            ),
-            ("CONTAINERS_MACHINE_PROVIDER", provider.kind().word().into()),
-            ("MACHINE_FOREIGN_PROVIDERS", "1".into()),
-        ];
-        let place = Place {
-            program: built(FAKE, "machine"),
-            machines: root.join("home/.local/share/machine/machines"),
-            connections: root.join("home/.config/containers/podman-connections.json"),
-            environment,
-            through: None,
-            root,
-        };
-        Self {
-            provider,
-            place,
-            directory,
-        }
-    }
-
-    /// What the program does wrong from its next start on.
-    fn mischief(&self, words: &str) {
-        let file = self.directory.path().join("bin/mischief");
-        fs::write(file, words).expect("it can be written");
-    }
 }
 
 impl Bench for User {
@@ -91,7 +37,7 @@ impl Bench for User {
     fn init(&self) {
         let image = self.image();
         let words = ["init", "--cpus", "1", "--disk-size", "1", "--volume", ""];
-        self.machine(&[&words, &["--image", &image, NAME][..]].concat());
+        self.machine(&[&words[..], &["--image", &image, NAME]].concat());
         self.without_data_disk();
     }
 
@@ -128,14 +74,7 @@ impl Bench for User {
     }
 
     fn image(&self) -> String {
-        let image = self.directory.path().join("disk.raw");
+        let image = self.place.root.join("disk.raw");
         image.to_str().expect("the path is text").to_owned()
-    }
-}
-
-/// Leaves nothing of a test that failed.
-impl Drop for User {
-    fn drop(&mut self) {
-        self.place.end_all();
     }
 }
