@@ -4,6 +4,7 @@ use machine_protocol::secret::Secret;
 use machine_provisioning::keys;
 
 use super::super::host::judge_agent;
+use super::facts::facts_of_a_sound_one;
 use super::*;
 use crate::agent::AgentError;
 

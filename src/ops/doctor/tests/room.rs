@@ -1,7 +1,7 @@
 //! What disks may still grow, and what is free.
 
 use super::super::look::{DataDiskFacts, DiskState};
-use super::{facts_of_a_sound_one, judged};
+use super::facts::{facts_of_a_sound_one, judged};
 use crate::machine::DataDisk;
 
 /// 100 GiB of data, of which 30 are written; the other disk has 20 GiB, of which 5 are.
