@@ -7,20 +7,16 @@ use clap::Args;
 
 use super::DEFAULT_HELP;
 use super::image::FetchArgs;
+use super::setting::SettingArgs;
 use super::values::{self, Truth as _};
-use crate::machine::{Network, Vsock};
 
 /// Initialize a virtual machine
 #[derive(Debug, Args)]
 #[command(override_usage = "machine init [options] [NAME]", after_help = DEFAULT_HELP)]
 pub struct InitArgs {
-    /// How the image is fetched.
+    /// What the machine is like.
     #[command(flatten)]
-    pub fetch: FetchArgs,
-
-    /// Number of CPUs
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = values::unsigned)]
-    pub cpus: Option<u64>,
+    pub setting: SettingArgs,
 
     /// File that becomes the machine's data disk and stays where it is, such as one that `machine rm --keep-data` kept: a
     /// raw disk. Without it the machine gets a new one, which is removed with it
@@ -35,13 +31,6 @@ pub struct InitArgs {
     /// of whoever starts the machine
     #[arg(long, value_name = "HOST:GUEST", allow_hyphen_values = true)]
     pub forward_socket: Vec<String>,
-    /// Let servers of the guest and of containers with `--network host` be ports of the host's loopback
-    #[arg(long, truth = None)]
-    pub forward_listeners: Option<bool>,
-
-    /// Let the guest reach what listens on the host's loopback, as it does unless this is false
-    #[arg(long, truth = None)]
-    pub host_loopback: Option<bool>,
 
     /// Bootable image for the machine: a stream of Fedora CoreOS (`stable`, `testing`, `next`) or a release of one
     /// (`stable@44.20261101.3.0`), an artifact (`docker://…`), a URL, or a file: qcow2 or raw, plain or packed
@@ -56,23 +45,6 @@ pub struct InitArgs {
     #[arg(long, hide = true, value_name = "FILE", allow_hyphen_values = true)]
     pub ignition_path: Option<OsString>,
 
-    /// Let the machine trust the certificate authorities that the host trusts
-    #[arg(long, truth = None)]
-    pub import_native_ca: Option<bool>,
-
-    /// Memory in MiB
-    #[arg(short, long, value_name = "MIB", allow_hyphen_values = true, value_parser = values::unsigned)]
-    pub memory: Option<u64>,
-
-    /// What carries the machine's packets: `built-in` for the hypervisor's own network, `passt`, `gvproxy`, or `auto`
-    /// for the first of these that can do what else is asked for
-    #[arg(
-        long,
-        value_name = "auto|built-in|passt|gvproxy",
-        allow_hyphen_values = true
-    )]
-    pub network: Option<Network>,
-
     /// Start the machine now
     #[arg(long, truth = Some(false))]
     pub now: bool,
@@ -85,14 +57,6 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub provider: Option<String>,
 
-    /// Let the machine's socket lead to the engine of root
-    #[arg(long, truth = None)]
-    pub rootful: Option<bool>,
-
-    /// Compressed swap space in MiB, 0 for none
-    #[arg(short, long, value_name = "MIB", allow_hyphen_values = true, value_parser = values::unsigned)]
-    pub swap: Option<u64>,
-
     /// Time zone of the machine, e.g. Europe/Berlin, or `local` for the host's
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub timezone: Option<String>,
@@ -100,14 +64,6 @@ pub struct InitArgs {
     /// Make it podman's default connection, with --now
     #[arg(short, long, truth = None)]
     pub update_connection: Option<bool>,
-
-    /// USB devices of the host.
-    #[arg(long, hide = true, value_name = "DEVICE", allow_hyphen_values = true)]
-    pub usb: Vec<String>,
-
-    /// Of WSL; ignored elsewhere, as podman does.
-    #[arg(long, hide = true, truth = None)]
-    pub user_mode_networking: Option<bool>,
 
     /// Name of the user in the machine
     #[arg(long, value_name = "USER", allow_hyphen_values = true)]
@@ -121,14 +77,9 @@ pub struct InitArgs {
     #[arg(long, hide = true, value_name = "DRIVER", allow_hyphen_values = true)]
     pub volume_driver: Option<String>,
 
-    /// Vsock beside virtio-serial: `auto` for the host kernel's where there is one, `user` for the program
-    /// vhost-device-vsock, used when virtio-serial is lost, `user-first` for using it before, or `off`
-    #[arg(
-        long,
-        value_name = "auto|user|user-first|off",
-        allow_hyphen_values = true
-    )]
-    pub vsock: Option<Vsock>,
+    /// How the image is fetched.
+    #[command(flatten)]
+    pub fetch: FetchArgs,
 
     /// Name of the machine.
     #[arg(hide = true, value_name = "NAME")]

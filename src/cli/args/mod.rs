@@ -19,6 +19,7 @@ pub mod restart;
 pub mod rm;
 pub mod selftest;
 pub mod set;
+pub mod setting;
 pub mod ssh;
 pub mod start;
 pub mod stop;

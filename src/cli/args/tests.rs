@@ -47,11 +47,11 @@ fn flags_and_names_mix() {
         };
         assert_eq!(args.names, ["vm"], "{line}");
         assert_eq!(
-            (args.cpus, args.memory, args.disk_size),
+            (args.setting.cpus, args.setting.memory, args.disk_size),
             (Some(2), Some(4096), Some(20)),
             "{line}"
         );
-        assert!(args.rootful == Some(true) && args.now, "{line}");
+        assert!(args.setting.rootful == Some(true) && args.now, "{line}");
         assert_eq!(
             args.image.as_deref(),
             Some(std::ffi::OsStr::new("disk.qcow2")),
@@ -92,7 +92,7 @@ fn flags_can_be_switched_off() {
     let Command::Init(args) = parse("machine init --rootful --now --rootful=false --now=F") else {
         panic!("not an init");
     };
-    assert!(args.rootful == Some(false) && !args.now);
+    assert!(args.setting.rootful == Some(false) && !args.now);
     let Command::List(args) = parse("machine ls -nq --quiet=false --log-level=error") else {
         panic!("not a list");
     };
@@ -111,11 +111,17 @@ fn all_of_podmans_flags_of_init() {
     };
     assert_eq!(args.names, ["vm"]);
     assert_eq!(args.volume, ["a", "b"]);
-    assert_eq!((args.swap, args.import_native_ca), (Some(1), Some(true)));
+    assert_eq!(
+        (args.setting.swap, args.setting.import_native_ca),
+        (Some(1), Some(true))
+    );
     let Command::Init(args) = parse("machine init -s 7 --import-native-ca=false") else {
         panic!("not an init");
     };
-    assert_eq!((args.swap, args.import_native_ca), (Some(7), Some(false)));
+    assert_eq!(
+        (args.setting.swap, args.setting.import_native_ca),
+        (Some(7), Some(false))
+    );
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn deprecated(args: &InitArgs) -> Vec<&'static str> {
 /// Refuses flags that would do nothing: who asks for a device and gets none finds out too late.
 fn refuse_unsupported(args: &InitArgs) -> Result<(), CommandError> {
     let wanted = |values: &[String]| values.iter().any(|value| !value.is_empty());
-    let (flag, hint) = if wanted(&args.usb) {
+    let (flag, hint) = if wanted(&args.setting.usb) {
         ("--usb", "make the machine without it")
     } else if args.ignition_path.is_some() {
         (
@@ -116,17 +116,17 @@ fn settings(args: &InitArgs, session: &Session<'_>) -> Result<Settings, CommandE
     let flags = Layer {
         origin: Origin::Flag,
         wishes: Wishes {
-            cpus: args.cpus,
-            memory_mib: args.memory,
+            cpus: args.setting.cpus,
+            memory_mib: args.setting.memory,
             disk_gib: args.disk_size,
             // The path on the command line need not be Unicode: see `request`.
             image: None,
             user: args.username.clone(),
             provider: args.provider.clone(),
-            rootful: args.rootful,
+            rootful: args.setting.rootful,
             time_zone: args.timezone.clone(),
-            swap_mib: args.swap,
-            import_native_ca: args.import_native_ca,
+            swap_mib: args.setting.swap,
+            import_native_ca: args.setting.import_native_ca,
             volumes: (!args.volume.is_empty()).then(|| args.volume.clone()),
         },
     };
@@ -143,10 +143,10 @@ fn request(
     image: ImageRequest,
 ) -> Result<InitRequest, CommandError> {
     Ok(InitRequest {
-        vsock: args.vsock.unwrap_or_default(),
-        network: args.network.unwrap_or_default(),
-        host_loopback: args.host_loopback.unwrap_or(true),
-        forward_listeners: args.forward_listeners.unwrap_or_default(),
+        vsock: args.setting.vsock.unwrap_or_default(),
+        network: args.setting.network.unwrap_or_default(),
+        host_loopback: args.setting.host_loopback.unwrap_or(true),
+        forward_listeners: args.setting.forward_listeners.unwrap_or_default(),
         data_disk: args.data_disk.clone(),
         ..plain_request(name, settings, scheme, image)?
     })

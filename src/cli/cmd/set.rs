@@ -61,25 +61,31 @@ fn volumes(
 /// What the arguments ask for, the folders and sockets aside.
 fn request(args: &SetArgs) -> SetRequest {
     // `--usb ""` is podman's way to say none.
-    let usbs = args.usb.iter().filter(|usb| !usb.is_empty()).cloned();
+    let usbs = args
+        .setting
+        .usb
+        .iter()
+        .filter(|usb| !usb.is_empty())
+        .cloned();
     SetRequest {
         wish: Wish {
             // A number that does not fit is more than any host has, which is what the check then says.
             cpus: args
+                .setting
                 .cpus
                 .map(|cpus| u32::try_from(cpus).unwrap_or(u32::MAX)),
-            memory_mib: args.memory,
+            memory_mib: args.setting.memory,
             disk_gib: args.disk_size,
         },
-        rootful: args.rootful,
+        rootful: args.setting.rootful,
         time_zone: args.timezone.clone(),
-        swap_mib: args.swap,
-        import_native_ca: args.import_native_ca,
-        vsock: args.vsock,
-        network: args.network,
-        host_loopback: args.host_loopback,
-        forward_listeners: args.forward_listeners,
-        usbs: (!args.usb.is_empty()).then(|| usbs.collect()),
+        swap_mib: args.setting.swap,
+        import_native_ca: args.setting.import_native_ca,
+        vsock: args.setting.vsock,
+        network: args.setting.network,
+        host_loopback: args.setting.host_loopback,
+        forward_listeners: args.setting.forward_listeners,
+        usbs: (!args.setting.usb.is_empty()).then(|| usbs.collect()),
         volumes: None,
         forward_sockets: None,
     }
