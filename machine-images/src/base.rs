@@ -1,4 +1,4 @@
-//! A stream of bytes becomes a disk that others are made from: unpacked, recognised and digested in one pass.
+//! A stream of bytes becomes a disk or a tree that others are made from: unpacked, recognised and digested in one pass.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -8,11 +8,12 @@ use fs_err::File;
 use sha2::{Digest, Sha256};
 
 use crate::aside::Aside;
+use crate::cache::Stored;
 use crate::checksum::Checksum;
 use crate::copy::{CHUNK, FillError, Next, pour};
 use crate::error::ImageError;
 use crate::openpgp::{Signer, Verifier};
-use crate::recognise::{self, DiskFormat, ImageKind};
+use crate::recognise::{self, ImageForm, ImageKind};
 use crate::unpack::{Content, Packing, UnpackError};
 use crate::{UNPACKED_LIMIT, platform};
 
@@ -21,7 +22,7 @@ use crate::{UNPACKED_LIMIT, platform};
 pub(crate) struct Base {
     /// The SHA-256 of the stream.
     pub(crate) checksum: Checksum,
-    /// The SHA-256 of the disk, holes as zeroes.
+    /// The SHA-256 of the file that was made, holes as zeroes.
     pub(crate) content: Checksum,
     /// Who signed the stream, where a signature was to be checked.
     pub(crate) signer: Option<Signer>,
@@ -29,9 +30,9 @@ pub(crate) struct Base {
     pub(crate) bytes: u64,
     /// How it was packed.
     pub(crate) packing: Option<Packing>,
-    /// How the disk is stored.
-    pub(crate) format: DiskFormat,
-    /// Its size as the guest sees it.
+    /// What that file is.
+    pub(crate) stored: Stored,
+    /// The disk's size as the guest sees it, or the archive's length.
     pub(crate) virtual_bytes: u64,
 }
 
@@ -42,12 +43,14 @@ pub(crate) struct Checks {
     pub(crate) checksum: Option<Checksum>,
     /// It is what this signature is of.
     pub(crate) signature: Option<Verifier>,
-    /// Its disk has no more bytes; [`UNPACKED_LIMIT`] without it.
+    /// What it unpacks to has no more bytes; [`UNPACKED_LIMIT`] without it.
     pub(crate) at_most: Option<u64>,
+    /// What it has to hold.
+    pub(crate) form: ImageForm,
 }
 
-/// Makes the disk `disk`, which must not exist, of all of `source`, which errors call `name`. `report` is told how
-/// much of the disk is there. What lies at `disk` after an error is nothing.
+/// Makes the file `disk`, which must not exist, of all of `source`, which errors call `name`. `report` is told how
+/// much of it is there. What lies at `disk` after an error is nothing.
 ///
 /// A stream that is no image is refused at its first bytes.
 pub(crate) fn make(
@@ -66,6 +69,15 @@ pub(crate) fn make(
     let content = Content::open(&mut stream, CHUNK, threads(), UNPACKED_LIMIT);
     let mut content = content.map_err(|error| refusal(name, None, error))?;
     let packing = content.packing();
+    if checks.form == ImageForm::Tree {
+        let is_tar = content.is_tar();
+        if !is_tar.map_err(|error| refusal(name, packing, error))? || packing == Some(Packing::Zip)
+        {
+            return Err(ImageError::NotATree {
+                path: name.to_owned(),
+            });
+        }
+    }
     let mut target = platform::create_private(disk).map_err(|source| failed(disk, None, source))?;
 
     // What is not packed is digested as the stream.
@@ -77,8 +89,12 @@ pub(crate) fn make(
         &mut target,
         limit,
         |buffer| {
-            let filled = content.fill(buffer).map_err(Stop::Unpack)?;
-            if std::mem::take(&mut first) {
+            let filled = match checks.form {
+                ImageForm::Disk => content.fill(buffer),
+                ImageForm::Tree => content.fill_archive(buffer),
+            };
+            let filled = filled.map_err(Stop::Unpack)?;
+            if std::mem::take(&mut first) && checks.form == ImageForm::Disk {
                 let whole = (filled < buffer.len()).then_some(filled as u64);
                 recognise::beginning(name, packing, &buffer[..filled], whole)
                     .map_err(Stop::NoImage)?;
@@ -125,15 +141,19 @@ pub(crate) fn make(
     target
         .set_len(length)
         .map_err(|source| failed(disk, Some(&target), source))?;
-    let kind = recognise::written(name, packing, &mut target, length)?;
-    let ImageKind::Disk {
-        format,
-        virtual_bytes,
-    } = kind
-    else {
-        return Err(ImageError::NotAnImage {
-            path: name.to_owned(),
-        });
+    let (stored, virtual_bytes) = match checks.form {
+        ImageForm::Tree => (Stored::Tree, length),
+        ImageForm::Disk => match recognise::written(name, packing, &mut target, length)? {
+            ImageKind::Disk {
+                format,
+                virtual_bytes,
+            } => (Stored::Disk(format), virtual_bytes),
+            ImageKind::Empty => {
+                return Err(ImageError::NotAnImage {
+                    path: name.to_owned(),
+                });
+            }
+        },
     };
     target
         .sync_all()
@@ -144,7 +164,7 @@ pub(crate) fn make(
         signer,
         bytes,
         packing,
-        format,
+        stored,
         virtual_bytes,
     })
 }

@@ -58,7 +58,7 @@ pub use http::{Authorization, install_tls, shown};
 pub use layer::{Layer, layer};
 pub use prepare::{PreparedDisk, Terms, grow, prepare, prepare_on};
 pub use progress::Reporter;
-pub use recognise::{DiskFormat, Image, ImageKind, inspect, recognise, recognise_layer};
+pub use recognise::{DiskFormat, Image, ImageForm, ImageKind, inspect, recognise, recognise_layer};
 pub use reference::{Reference, ReferenceError};
 pub use reqwest::Url;
 pub use tree::{TreeArchive, open_tree};

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use fs_err::{File, OpenOptions};
 use tempfile::TempPath;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 use crate::checksum::{Checksum, Digesting};
 use crate::copy::{CHUNK, CopyError, FillError, Next, copy, pour};
 use crate::disk::{self, whole_sectors};
 use crate::error::ImageError;
-use crate::progress::Reporter;
+use crate::progress::{Report, Reporter, follow};
 use crate::recognise::{DiskFormat, ImageKind, open, unpack_error, unreadable, written};
 use crate::unpack::{Content, Packing};
 use crate::{UNPACKED_LIMIT, platform};
@@ -68,25 +67,19 @@ pub async fn prepare_on(
 ) -> Result<PreparedDisk, ImageError> {
     let bytes = terms.bytes;
     let bytes = whole_sectors(bytes).ok_or(ImageError::TooLarge { bytes })?;
-    // Room for one report: the copy waits for the reporter, so a cancellation is seen in time,
-    // and a dropped future closes the channel, which is a cancellation as well.
-    let (progress, mut reports) = mpsc::channel(1);
-    let work = Preparation {
-        source: source.to_owned(),
-        destination: destination.to_owned(),
-        terms: Terms { bytes, ..*terms },
-        progress,
-        runtime: Handle::current(),
-    };
-    let thread = tokio::task::spawn_blocking(move || work.run());
-    while let Some((done, total)) = reports.recv().await {
-        reporter.copying(done, total);
-        if reporter.cancelled() {
-            break;
-        }
-    }
-    drop(reports);
-    thread.await.map_err(|source| ImageError::Lost {
+    let (source, owned) = (source.to_owned(), destination.to_owned());
+    let (terms, runtime) = (Terms { bytes, ..*terms }, Handle::current());
+    let made = follow(reporter, move |report| {
+        let work = Preparation {
+            source,
+            destination: owned,
+            terms,
+            report,
+            runtime,
+        };
+        work.run()
+    });
+    made.await.map_err(|source| ImageError::Lost {
         path: destination.to_owned(),
         source,
     })?
@@ -121,15 +114,15 @@ pub async fn grow(path: &Path, format: DiskFormat, bytes: u64) -> Result<Prepare
 }
 
 /// All that the thread of a preparation needs.
-struct Preparation {
+struct Preparation<'a> {
     source: PathBuf,
     destination: PathBuf,
     terms: Terms,
-    progress: mpsc::Sender<(u64, u64)>,
+    report: Report<'a>,
     runtime: Handle,
 }
 
-impl Preparation {
+impl Preparation<'_> {
     fn run(self) -> Result<PreparedDisk, ImageError> {
         self.make().map_err(|error| match error {
             // Counted when the partial disk is gone, or it would count as well.
@@ -221,7 +214,7 @@ impl Preparation {
         let failed = |source| self.write_error(needed, source);
         let unreadable = |source| unreadable(&self.source, source);
         let length = image.metadata().map_err(unreadable)?.len();
-        let report = |done| self.report(done, length);
+        let report = |done| (self.report)(done, length);
         if report(0) == Next::Cancel {
             return Err(self.cancelled());
         }
@@ -259,14 +252,14 @@ impl Preparation {
             let mut digested = Digesting::new(&mut clone, true);
             let mut sink = Nowhere;
             let all = |_: &mut _, from| Ok((from < length).then_some((from, length)));
-            let report = |done| self.report(done, length);
+            let report = |done| (self.report)(done, length);
             copy(&mut digested, &mut sink, length, all, report).map_err(|error| match error {
                 CopyError::Read(source) | CopyError::Write(source) => self.write_error(0, source),
                 CopyError::Cancelled => self.cancelled(),
             })?;
             self.check(digested)?;
         }
-        match self.report(length, length) {
+        match (self.report)(length, length) {
             Next::Continue => Ok(clone),
             Next::Cancel => Err(self.cancelled()),
         }
@@ -282,7 +275,7 @@ impl Preparation {
     ) -> Result<File, ImageError> {
         let unreadable = |source| unreadable(&self.source, source);
         let length = image.metadata().map_err(unreadable)?.len();
-        if self.report(0, length) == Next::Cancel {
+        if (self.report)(0, length) == Next::Cancel {
             return Err(self.cancelled());
         }
         let mut target =
@@ -306,7 +299,7 @@ impl Preparation {
             &mut target,
             limit,
             |buffer| content.borrow_mut().fill(buffer),
-            |_| self.report(content.borrow().consumed(), length),
+            |_| (self.report)(content.borrow().consumed(), length),
         );
         let content = content.into_inner();
         let bytes = poured.map_err(|error| match error {
@@ -353,13 +346,6 @@ impl Preparation {
                 found,
             }),
             _ => Ok(()),
-        }
-    }
-
-    fn report(&self, done: u64, total: u64) -> Next {
-        match self.progress.blocking_send((done, total)) {
-            Ok(()) => Next::Continue,
-            Err(_) => Next::Cancel,
         }
     }
 

@@ -22,6 +22,16 @@ pub enum DiskFormat {
     Raw,
 }
 
+/// What a machine is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImageForm {
+    /// A disk, from which it boots.
+    #[default]
+    Disk,
+    /// The tree of a system's files, as a tar archive.
+    Tree,
+}
+
 /// What an image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageKind {

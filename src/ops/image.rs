@@ -286,6 +286,7 @@ async fn fetch(
         Reference::Url(url) => {
             let download = Download {
                 urls: vec![url.clone()],
+                form: stock_images(request)?.form,
                 checksum: expected,
                 signature: None,
                 offer: None,
@@ -352,9 +353,11 @@ fn of_registry(
     expected: Option<Checksum>,
 ) -> Result<ArtifactRequest, ObtainError> {
     let tag = Catalog::built_in()?.tag;
+    let wanted = stock_images(request)?;
     Ok(ArtifactRequest {
         reference: oci::Reference::parse(name, &tag).map_err(FetchError::from)?,
-        disktype: stock_images(request)?.disktype.to_owned(),
+        disktype: wanted.disktype.to_owned(),
+        form: wanted.form,
         architecture: facts::architecture().rust_name().to_owned(),
         expected,
         access: request.sources.registries.clone(),

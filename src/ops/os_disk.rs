@@ -198,7 +198,9 @@ pub(super) async fn make(
 async fn lay(files: &MachineFiles, recipe: &Recipe<'_>) -> Result<NewDisk, MakeError> {
     let format = DiskFormat::Tar;
     let (from, to) = (recipe.image.path.clone(), files.os_disk(format));
-    let (name, checksum) = (recipe.image.name.clone(), recipe.checksum);
+    let name = recipe.image.name.clone();
+    // The cache has what was packed unpacked, and has compared it.
+    let checksum = recipe.checksum.filter(|_| recipe.image.cached.is_none());
     let tree = tree::tree(recipe.guest).map_err(TreeError::from)?;
     let laying = move || -> Result<(), MakeError> {
         let mut image = machine_images::open_tree(&from)?;

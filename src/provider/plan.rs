@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use machine_host::subordinate::IdRange;
+use machine_images::ImageForm;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::{DiskFormat, GuestNetwork, NetworkOffer, Vsock};
@@ -58,6 +59,8 @@ pub struct StockImages {
     pub disktype: &'static str,
     /// The formats that are unpacked to a disk of one of the provider's formats.
     pub formats: &'static [&'static str],
+    /// What a machine of this provider is made of.
+    pub form: ImageForm,
 }
 
 /// A way to carry bytes between host and guest.

@@ -13,7 +13,7 @@ use crate::cache::CachedImage;
 use crate::checksum::{Checksum, Digesting};
 use crate::copy::{CHUNK, Next};
 use crate::platform;
-use crate::progress::Reporter;
+use crate::progress::{Report, Reporter};
 
 /// Fast, and near what the publisher's own packing takes.
 const LEVEL: i32 = 3;
@@ -40,16 +40,7 @@ pub async fn export(
         file: file.to_owned(),
         replace,
     };
-    let done = follow(reporter, move |report| work.run(report)).await;
-    done.map_err(|source| BundleError::Lost {
-        path: file.to_owned(),
-        source,
-    })?
-    .unwrap_or_else(|| {
-        Err(BundleError::Cancelled {
-            path: file.to_owned(),
-        })
-    })
+    follow(file, reporter, move |report| work.run(report)).await
 }
 
 struct Export {
@@ -59,7 +50,7 @@ struct Export {
 }
 
 impl Export {
-    fn run(&self, report: &mut dyn FnMut(u64, u64) -> Next) -> Result<Exported, BundleError> {
+    fn run(&self, report: Report<'_>) -> Result<Exported, BundleError> {
         if !self.replace && fs_err::symlink_metadata(&self.file).is_ok() {
             return Err(self.exists());
         }
@@ -97,11 +88,7 @@ impl Export {
         Ok(Exported { checksum, bytes })
     }
 
-    fn write(
-        &self,
-        part: &mut NamedTempFile,
-        report: &mut dyn FnMut(u64, u64) -> Next,
-    ) -> Result<(), BundleError> {
+    fn write(&self, part: &mut NamedTempFile, report: Report<'_>) -> Result<(), BundleError> {
         let path = self.image.disk();
         let unreadable = |source| BundleError::Read {
             path: path.clone(),
@@ -138,7 +125,7 @@ impl Export {
         tar: &mut tar::Builder<&mut NamedTempFile>,
         mut disk: File,
         length: u64,
-        report: &mut dyn FnMut(u64, u64) -> Next,
+        report: Report<'_>,
     ) -> Result<Checksum, BundleError> {
         let unwritable = |source| self.unwritable(source);
         let mut header = header();

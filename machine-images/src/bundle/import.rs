@@ -14,10 +14,9 @@ use crate::UNPACKED_LIMIT;
 use crate::base::{self, Base, Checks};
 use crate::cache::{Cache, CachedImage, Record, Source, Verified};
 use crate::checksum::{Checksum, Digesting};
-use crate::copy::Next;
 use crate::error::ImageError;
 use crate::fetch::Validator;
-use crate::progress::Reporter;
+use crate::progress::{Report, Reporter};
 use crate::unpack::Packing;
 
 /// An image that came in a bundle.
@@ -46,16 +45,7 @@ pub async fn import(
         file: file.to_owned(),
         checksum,
     };
-    let done = follow(reporter, move |report| work.run(report)).await;
-    done.map_err(|source| BundleError::Lost {
-        path: file.to_owned(),
-        source,
-    })?
-    .unwrap_or_else(|| {
-        Err(BundleError::Cancelled {
-            path: file.to_owned(),
-        })
-    })
+    follow(file, reporter, move |report| work.run(report)).await
 }
 
 struct Import {
@@ -65,7 +55,7 @@ struct Import {
 }
 
 impl Import {
-    fn run(&self, report: &mut dyn FnMut(u64, u64) -> Next) -> Result<Imported, BundleError> {
+    fn run(&self, report: Report<'_>) -> Result<Imported, BundleError> {
         let file = File::open(&self.file).map_err(|source| BundleError::Read {
             path: self.file.clone(),
             source,
@@ -88,7 +78,7 @@ impl Import {
         let disk = self.entry(entries.next(), DISK)?;
         let base = self.disk(disk, &draft.disk(), &metadata, report)?;
         draft
-            .finish(base.format)
+            .finish(base.stored)
             .map_err(|source| self.cache_error(source))?;
         if let Some(more) = entries.next() {
             let more = more.map_err(|error| self.broken(error))?;
@@ -165,11 +155,12 @@ impl Import {
         entry: impl Read,
         disk: &Path,
         metadata: &Metadata,
-        report: &mut dyn FnMut(u64, u64) -> Next,
+        report: Report<'_>,
     ) -> Result<Base, BundleError> {
         let expected = metadata.content_bytes;
         let checks = Checks {
             at_most: Some(expected),
+            form: metadata.form(),
             ..Checks::default()
         };
         let made = base::make(&self.file, entry, disk, checks, |done| {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::BundleError;
 use crate::cache::{CachedImage, Verified};
 use crate::checksum::Checksum;
+use crate::recognise::ImageForm;
 
 /// The version that is written and read.
 const FORMAT: u64 = 1;
@@ -30,6 +31,9 @@ pub(super) struct Metadata {
     /// How that file was packed, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) packing: Option<String>,
+    /// Whether it is a tree and no disk.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    tree: bool,
     /// The SHA-256 of the unpacked disk.
     pub(super) content: Checksum,
     /// The length of the unpacked disk.
@@ -61,6 +65,7 @@ impl Metadata {
             checksum: record.checksum,
             bytes: record.bytes,
             packing: record.packing.clone(),
+            tree: image.form() == ImageForm::Tree,
             content,
             content_bytes,
             verified: record.verified,
@@ -70,6 +75,15 @@ impl Metadata {
                 .iter()
                 .map(|known| known.url.clone())
                 .collect(),
+        }
+    }
+
+    /// Whether its content is a disk or a tree.
+    pub(super) fn form(&self) -> ImageForm {
+        if self.tree {
+            ImageForm::Tree
+        } else {
+            ImageForm::Disk
         }
     }
 

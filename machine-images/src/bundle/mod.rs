@@ -3,7 +3,7 @@
 //! ```text
 //! FILE                 a plain tar
 //!   machine-image.json what is known of the image (`Metadata`), first
-//!   disk.zst           its unpacked disk, packed by Zstandard as one frame
+//!   disk.zst           its unpacked disk, or the tar archive of its tree, packed by Zstandard as one frame
 //! ```
 //!
 //! The cache does not keep files as they came, so the publisher's signature, which is of that file, cannot be checked
@@ -16,43 +16,29 @@ mod export;
 mod import;
 mod metadata;
 
+use std::path::Path;
+
 pub use self::error::BundleError;
 pub use self::export::{Exported, export};
 pub use self::import::{Imported, import};
-use crate::copy::Next;
-use crate::progress::Reporter;
+use crate::progress::{self, Report, Reporter};
 
 /// The entry that says what the image is.
 const METADATA: &str = "machine-image.json";
 /// The entry with its disk.
 const DISK: &str = "disk.zst";
 
-/// Runs `work` on a thread for blocking work, and lets the reporter follow and stop it. `None`: it was stopped.
+/// Runs `work` on the bundle `file`, see [`progress::follow`].
 async fn follow<T: Send + 'static>(
+    file: &Path,
     reporter: &dyn Reporter,
-    work: impl FnOnce(&mut dyn FnMut(u64, u64) -> Next) -> T + Send + 'static,
-) -> Result<Option<T>, tokio::task::JoinError> {
-    // Room for one report: the work waits for the reporter, so that a cancellation is seen in time.
-    let (progress, mut reports) = tokio::sync::mpsc::channel(1);
-    let thread = tokio::task::spawn_blocking(move || {
-        work(
-            &mut |done, total| match progress.blocking_send((done, total)) {
-                Ok(()) => Next::Continue,
-                Err(_) => Next::Cancel,
-            },
-        )
-    });
-    let mut cancelled = false;
-    while let Some((done, total)) = reports.recv().await {
-        reporter.copying(done, total);
-        cancelled = reporter.cancelled();
-        if cancelled {
-            break;
-        }
-    }
-    drop(reports);
-    let done = thread.await?;
-    Ok((!cancelled).then_some(done))
+    work: impl FnOnce(Report<'_>) -> Result<T, BundleError> + Send + 'static,
+) -> Result<T, BundleError> {
+    let done = progress::follow(reporter, work).await;
+    done.map_err(|source| BundleError::Lost {
+        path: file.to_owned(),
+        source,
+    })?
 }
 
 #[cfg(test)]

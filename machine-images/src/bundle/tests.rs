@@ -11,8 +11,10 @@ use super::*;
 use crate::base::{self, Checks};
 use crate::cache::{Cache, CachedImage, Record, Source, Verified};
 use crate::checksum::Checksum;
+use crate::copy::Next;
 use crate::error::ImageError;
 use crate::fetch::Validator;
+use crate::recognise::ImageForm;
 use crate::unpack::Packing;
 use crate::unpack::tests::{content, pack};
 
@@ -95,15 +97,21 @@ fn nothing_is_left(cache: &Cache) {
 
 /// What a publisher's packed file of this disk becomes.
 fn put(cache: &Cache, disk: &[u8], verified: Verified) -> CachedImage {
+    put_as(ImageForm::Disk, cache, disk, verified)
+}
+
+fn put_as(form: ImageForm, cache: &Cache, disk: &[u8], verified: Verified) -> CachedImage {
     let packed = pack(Packing::Xz, disk);
     let checksum = Checksum::of_bytes(&packed);
     let draft = cache.download(Some(&checksum), "").draft().unwrap();
     let name = std::path::Path::new("image");
-    let made = base::make(name, &packed[..], &draft.disk(), Checks::default(), |_| {
-        Next::Continue
-    });
+    let checks = Checks {
+        form,
+        ..Checks::default()
+    };
+    let made = base::make(name, &packed[..], &draft.disk(), checks, |_| Next::Continue);
     let made = made.unwrap();
-    draft.finish(made.format).unwrap();
+    draft.finish(made.stored).unwrap();
     let source = Source {
         url: OFFER.to_owned(),
         seen: Timestamp::UNIX_EPOCH,
@@ -189,6 +197,24 @@ async fn an_image_is_the_same_elsewhere() {
     // And hearsay does not take that back.
     let again = bench.import(None).await.unwrap();
     assert_eq!(again.image.verified(), Verified::Checksum);
+}
+
+#[tokio::test]
+async fn a_tree_is_a_tree_elsewhere() {
+    let bench = Bench::new();
+    let tree = tar_of(&[("etc/passwd", b"root"), ("bin/sh", &content(1 << 20))]);
+    let image = put_as(
+        ImageForm::Tree,
+        &bench.cache("here"),
+        &tree,
+        Verified::Checksum,
+    );
+    let exported = export(&image, &bench.file(), false, &Quiet).await;
+    exported.unwrap();
+    let imported = bench.import(None).await.unwrap().image;
+    assert_eq!(imported.form(), ImageForm::Tree);
+    assert_eq!(imported.checksum(), image.checksum());
+    assert!(fs::read(imported.disk()).unwrap() == tree);
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@
 //! <data>/images/
 //!   sha256-<64 hex>/           an image, named by the SHA-256 of the file as it came
 //!     image.toml               what is known of it
-//!     disk.qcow2 | disk.raw    the unpacked disk, read-only
+//!     disk.qcow2 | disk.raw | tree.tar
+//!                              the unpacked disk, or the unpacked tar archive of a system's files; read-only
 //!   downloads/
 //!     <key>.lock               held by the command that downloads
 //!     <key>.part, .toml        what is there of a download, and what is known of that
@@ -34,24 +35,42 @@ pub use self::verify::{Damage, Verdict, VerifyError};
 use crate::checksum::Checksum;
 use crate::fetch::PartFiles;
 use crate::platform;
-use crate::recognise::DiskFormat;
+use crate::recognise::{DiskFormat, ImageForm};
 
 const RECORD: &str = "image.toml";
 const DOWNLOADS: &str = "downloads";
 
-/// The file of a disk of this format.
-pub(crate) fn disk_name(format: DiskFormat) -> &'static str {
-    match format {
-        DiskFormat::Qcow2 => "disk.qcow2",
-        DiskFormat::Raw => "disk.raw",
-    }
+/// What the file of an image is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// A disk of this format.
+    Disk(DiskFormat),
+    /// A tar archive.
+    Tree,
 }
 
-/// The format of the disk in a file of this name.
-pub(crate) fn format_of(name: &str) -> Option<DiskFormat> {
-    [DiskFormat::Qcow2, DiskFormat::Raw]
-        .into_iter()
-        .find(|format| disk_name(*format) == name)
+impl Stored {
+    const ALL: [Self; 3] = [
+        Self::Disk(DiskFormat::Qcow2),
+        Self::Disk(DiskFormat::Raw),
+        Self::Tree,
+    ];
+
+    /// The name of the file.
+    pub(crate) fn file_name(self) -> &'static str {
+        match self {
+            Self::Disk(DiskFormat::Qcow2) => "disk.qcow2",
+            Self::Disk(DiskFormat::Raw) => "disk.raw",
+            Self::Tree => "tree.tar",
+        }
+    }
+
+    /// What a file of this name is.
+    pub(crate) fn by_file_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|stored| stored.file_name() == name)
+    }
 }
 
 /// A file of the cache that cannot be removed.
@@ -76,7 +95,7 @@ pub struct CachedImage {
 }
 
 impl CachedImage {
-    /// Its disk, which is not to be changed.
+    /// The file with its disk, or its tree, which is not to be changed.
     pub fn disk(&self) -> PathBuf {
         self.directory.join(&self.record.disk)
     }
@@ -151,6 +170,14 @@ impl CachedImage {
         image.record.see(source);
         write(&image.directory, &image.record)?;
         Ok(image)
+    }
+
+    /// Whether it is a disk or a tree.
+    pub(crate) fn form(&self) -> ImageForm {
+        match Stored::by_file_name(&self.record.disk) {
+            Some(Stored::Tree) => ImageForm::Tree,
+            _ => ImageForm::Disk,
+        }
     }
 
     pub(crate) fn record(&self) -> &Record {
@@ -316,14 +343,14 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Where its disk is made, before its format is known.
+    /// Where its file is made, before it is known what that is.
     pub(crate) fn disk(&self) -> PathBuf {
         self.directory.join("disk")
     }
 
-    /// Gives the finished disk its name and makes it read-only.
-    pub(crate) fn finish(&self, format: DiskFormat) -> io::Result<()> {
-        let disk = self.directory.join(disk_name(format));
+    /// Gives the finished file its name and makes it read-only.
+    pub(crate) fn finish(&self, stored: Stored) -> io::Result<()> {
+        let disk = self.directory.join(stored.file_name());
         fs::rename(self.disk(), &disk)?;
         platform::make_read_only(&disk)
     }

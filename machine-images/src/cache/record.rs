@@ -47,12 +47,12 @@ pub(crate) struct Record {
     /// How it was packed, if it was: `xz`, `zstd`, `gzip`, `bzip2`, `zip`, `tar`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) packing: Option<String>,
-    /// The SHA-256 of the disk's file as it was made, holes as zeroes. Not in format 1.0.
+    /// The SHA-256 of that file as it was made, holes as zeroes. Not in format 1.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) content: Option<Checksum>,
-    /// The name of the disk's file, which says how it is stored.
+    /// The name of the file with the disk or the tree, which says how it is stored.
     pub(crate) disk: String,
-    /// The disk's size as the guest sees it.
+    /// The disk's size as the guest sees it; the length of a tree's archive.
     pub(crate) virtual_bytes: u64,
     pub(crate) verified: Verified,
     /// Whose signature they have.
@@ -77,7 +77,7 @@ impl Record {
             bytes: base.bytes,
             packing: base.packing.map(|packing| packing.name().to_owned()),
             content: Some(base.content),
-            disk: super::disk_name(base.format).to_owned(),
+            disk: base.stored.file_name().to_owned(),
             virtual_bytes: base.virtual_bytes,
             verified,
             signer: base.signer.as_ref().map(ToString::to_string),
@@ -92,7 +92,7 @@ impl Record {
         let record: Self = toml::from_str(text).ok()?;
         let known = record.format.split_once('.')?.0 == "1";
         // A name that leads elsewhere is no name of ours.
-        (known && super::format_of(&record.disk).is_some()).then_some(record)
+        (known && super::Stored::by_file_name(&record.disk).is_some()).then_some(record)
     }
 
     /// It was seen there; what was known of that place before is replaced.

@@ -10,7 +10,7 @@ fn base(checksum: Checksum) -> Base {
         signer: None,
         bytes: 5,
         packing: None,
-        format: DiskFormat::Raw,
+        stored: Stored::Disk(DiskFormat::Raw),
         virtual_bytes: 512,
     }
 }
@@ -32,7 +32,7 @@ fn commit(cache: &Cache, text: &str, url: &str) -> CachedImage {
     let checksum = checksum(text);
     let draft = cache.download(Some(&checksum), url).draft().unwrap();
     fs::write(draft.disk(), text).unwrap();
-    draft.finish(DiskFormat::Raw).unwrap();
+    draft.finish(Stored::Disk(DiskFormat::Raw)).unwrap();
     let record = Record::new(&base(checksum), Verified::Tls, vec![source(url)]);
     cache.commit(&draft, record).unwrap()
 }

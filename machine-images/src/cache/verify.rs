@@ -4,12 +4,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use fs_err::File;
-use tokio::sync::mpsc;
 
 use super::CachedImage;
 use crate::checksum::{Checksum, Digesting};
-use crate::copy::CHUNK;
-use crate::progress::Reporter;
+use crate::copy::{CHUNK, Next};
+use crate::progress::{Report, Reporter, follow};
 
 /// What reading an image again has shown.
 #[derive(Debug)]
@@ -77,30 +76,12 @@ impl CachedImage {
             return Ok(Verdict::Unknown);
         };
         let path = self.disk();
-        // Room for one report: see `prepare_on`.
-        let (progress, mut reports) = mpsc::channel(1);
         let disk = path.clone();
-        let thread = tokio::task::spawn_blocking(move || {
-            digest(&disk, |done, total| {
-                progress.blocking_send((done, total)).is_ok()
-            })
-        });
-        let mut cancelled = false;
-        while let Some((done, total)) = reports.recv().await {
-            reporter.copying(done, total);
-            cancelled = reporter.cancelled();
-            if cancelled {
-                break;
-            }
-        }
-        drop(reports);
-        let found = thread.await.map_err(|source| VerifyError::Lost {
+        let read = follow(reporter, move |report| digest(&disk, report)).await;
+        let found = read.map_err(|source| VerifyError::Lost {
             path: path.clone(),
             source,
         })?;
-        if cancelled {
-            return Err(VerifyError::Cancelled);
-        }
         Ok(match found {
             Ok(None) => return Err(VerifyError::Cancelled),
             Ok(Some(found)) if found == expected => Verdict::Good,
@@ -115,13 +96,13 @@ impl CachedImage {
 }
 
 /// The checksum of a file; `None`: `report`, which is told what was read of how much, does not want it any more.
-fn digest(path: &Path, mut report: impl FnMut(u64, u64) -> bool) -> io::Result<Option<Checksum>> {
+fn digest(path: &Path, report: Report<'_>) -> io::Result<Option<Checksum>> {
     let file = File::open(path)?;
     let total = file.metadata()?.len();
     let mut file = Digesting::new(file, true);
     let (mut buffer, mut done) = (vec![0; CHUNK], 0);
     loop {
-        if !report(done, total) {
+        if report(done, total) == Next::Cancel {
             return Ok(None);
         }
         match file.read(&mut buffer) {

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::checksum::Checksum;
 use crate::oci::{self, Access, DiskLayer, Wanted};
+use crate::recognise::ImageForm;
 
 /// The disk that is wanted of an artifact.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct ArtifactRequest {
     pub reference: oci::Reference,
     /// The kind of disk, as podman's images call it: `qemu`.
     pub disktype: String,
+    /// What that is.
+    pub form: ImageForm,
     /// The kernel's name of the architecture, as `x86_64`.
     pub architecture: String,
     /// The checksum that the disk's file has to have, else it is not fetched.
@@ -123,6 +126,7 @@ fn download(request: &ArtifactRequest, layer: &DiskLayer) -> Result<Download, Fe
     let numbered = numbered.map_or_else(String::new, |release| format!(" {release}"));
     Ok(Download {
         urls,
+        form: request.form,
         checksum: Some(layer.checksum),
         signature: None,
         offer: Some(request.offer()),

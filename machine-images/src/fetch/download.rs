@@ -12,6 +12,7 @@ use crate::cache::{CachedImage, Verified};
 use crate::checksum::Checksum;
 use crate::http::{Authorization, shown};
 use crate::openpgp::{Keyring, Verifier};
+use crate::recognise::ImageForm;
 
 /// What to fetch, and how to know that it is the right file.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Download {
     /// Where it is; not empty. Where a checksum or a signature says that it is the same file, the next place is asked when
     /// the one before fails, else only the first is.
     pub urls: Vec<Url>,
+    /// What it has to be.
+    pub form: ImageForm,
     /// The checksum of the file as it comes.
     pub checksum: Option<Checksum>,
     /// The signature of the file as it comes.
@@ -106,7 +109,7 @@ pub enum FetchProgress {
         /// Bytes of the whole, if that is known.
         total: Option<u64>,
     },
-    /// All is there; the rest of it becomes a disk.
+    /// All is there; the rest of it is unpacked.
     Unpacking,
     /// Another command downloads the same.
     Waiting {

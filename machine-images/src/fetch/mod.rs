@@ -1,7 +1,7 @@
 //! Images from the network: downloaded in one pass, over as many connections and commands as it takes, checked, and kept
 //! in the cache as disks.
 //!
-//! The network's half ([`transfer`]) writes what comes into a file that outlives this process. The disk's half
+//! The network's half ([`transfer`]) writes what comes into a file that outlives this process. The image's half
 //! ([`base`](crate::base)) reads that file while it grows, digests, unpacks and recognises it on a thread of its own. Only
 //! when both have come to the end does the image get its name.
 
@@ -244,6 +244,7 @@ impl Fetching<'_> {
             checksum: self.download.checksum,
             signature: self.download.verifier()?,
             at_most: None,
+            form: self.download.form,
         };
         let (stop, stopped) = watch::channel(());
         // Where this future is dropped, the thread goes on for a moment, and the draft is its own until then.
@@ -363,7 +364,7 @@ impl Fetching<'_> {
     }
 }
 
-/// The disk's half of a pass.
+/// The half of a pass that makes the image's file.
 fn make(
     name: &Path,
     reader: Growing,
@@ -373,7 +374,7 @@ fn make(
 ) -> Result<Base, ImageError> {
     let base = base::make(name, reader, &draft.disk(), checks, go_on)?;
     draft
-        .finish(base.format)
+        .finish(base.stored)
         .map_err(|source| ImageError::Write {
             path: draft.disk(),
             source,

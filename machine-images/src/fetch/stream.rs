@@ -14,6 +14,7 @@ use super::{
 use crate::checksum::Checksum;
 use crate::http;
 use crate::openpgp::{Keyring, MAX_SIGNATURE_BYTES};
+use crate::recognise::ImageForm;
 use crate::streams::{self, MAX_METADATA_BYTES, Metadata, StreamRef};
 
 /// The image that is wanted of a stream.
@@ -126,6 +127,7 @@ async fn locate(request: &StreamRequest) -> Result<Download, FetchError> {
     let bytes = document::get(&client, &places, MAX_SIGNATURE_BYTES).await?;
     Ok(Download {
         urls: request.places(&artifact.location)?,
+        form: ImageForm::Disk,
         checksum: Some(artifact.checksum),
         signature: Some(DetachedSignature {
             name: artifact.signature,

@@ -42,6 +42,7 @@ pub(crate) async fn put(cache: &Cache, mark: u8) -> CachedImage {
     let url: Url = format!("http://{address}/{mark}.raw").parse().unwrap();
     let download = Download {
         urls: vec![url],
+        form: machine_images::ImageForm::Disk,
         checksum: None,
         signature: None,
         offer: None,

@@ -1,6 +1,8 @@
 //! What tells vfkit and krunkit apart, as data. From doc/usage.md of crc-org/vfkit and docs/usage.md of
 //! containers/krunkit.
 
+use machine_images::ImageForm;
+
 use crate::machine::{DiskFormat, Egress, NetworkOffer, NetworkSocket, ProviderKind};
 use crate::provider::version::Version;
 use crate::provider::{Capabilities, CarrierKind, FirstBootChannel, SeedForm, StockImages};
@@ -55,6 +57,7 @@ const CAPABILITIES: Capabilities = Capabilities {
         platform: "applehv",
         disktype: "applehv",
         formats: &["raw.gz"],
+        form: ImageForm::Disk,
     },
     can_layer_disks: false,
     first_boot: FirstBootChannel::VsockHttp {

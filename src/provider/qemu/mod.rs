@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;
 use machine_host::{facts, program};
+use machine_images::ImageForm;
 
 use crate::machine::{DiskFormat, Egress, NetworkOffer, NetworkSocket, ProviderKind};
 use crate::provider::{
@@ -38,6 +39,7 @@ static CAPABILITIES: Capabilities = Capabilities {
         platform: "qemu",
         disktype: "qemu",
         formats: &["qcow2.xz", "qcow2.gz"],
+        form: ImageForm::Disk,
     },
     can_layer_disks: true,
     first_boot: FirstBootChannel::FirmwareConfiguration,

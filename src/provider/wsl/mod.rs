@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use machine_host::process::ProcessIdentity;
 use machine_host::program;
+use machine_images::ImageForm;
 
 use self::distro::Distro;
 pub use self::error::WslError;
@@ -50,6 +51,7 @@ static CAPABILITIES: Capabilities = Capabilities {
         platform: "wsl",
         disktype: "wsl",
         formats: &["tar.zst", "tar.xz", "tar.gz"],
+        form: ImageForm::Tree,
     },
     can_layer_disks: false,
     first_boot: FirstBootChannel::Laid,

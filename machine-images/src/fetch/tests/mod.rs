@@ -7,6 +7,7 @@ mod reuse;
 mod served;
 mod streams;
 mod tokens;
+mod trees;
 
 use std::sync::Mutex;
 
@@ -21,6 +22,7 @@ use super::*;
 use crate::cache::Verified;
 use crate::checksum::Checksum;
 use crate::openpgp::Keyring;
+use crate::recognise::ImageForm;
 use crate::test_server::{Asked, Reply, Server};
 use crate::unpack::Packing;
 use crate::unpack::tests::{content, pack};
@@ -105,6 +107,7 @@ impl FetchReporter for Quiet {
 fn checked(url: Url, image: &[u8]) -> Download {
     Download {
         urls: vec![url],
+        form: ImageForm::Disk,
         checksum: Some(checksum(image)),
         signature: None,
         offer: None,
@@ -120,6 +123,7 @@ fn checked(url: Url, image: &[u8]) -> Download {
 fn insecure(url: Url) -> Download {
     Download {
         urls: vec![url],
+        form: ImageForm::Disk,
         checksum: None,
         signature: None,
         offer: None,

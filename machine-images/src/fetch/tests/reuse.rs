@@ -139,7 +139,7 @@ fn hearsay(bench: &Bench, url: &Url, image: &[u8]) -> CachedImage {
         Next::Continue
     });
     let made = made.unwrap();
-    draft.finish(made.format).unwrap();
+    draft.finish(made.stored).unwrap();
     let source = Source {
         url: url.to_string(),
         seen: Timestamp::now(),

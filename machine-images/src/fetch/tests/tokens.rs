@@ -71,6 +71,7 @@ async fn registry(image: Vec<u8>, bytes: usize, last: usize) -> (Server, Artifac
     let name = format!("docker://{}/a", server.host);
     let request = ArtifactRequest {
         reference: Reference::parse(&name, "1").unwrap(),
+        form: ImageForm::Disk,
         disktype: "qemu".to_owned(),
         architecture: "x86_64".to_owned(),
         expected: None,

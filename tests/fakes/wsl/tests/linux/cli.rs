@@ -12,7 +12,7 @@ use crate::contract::trial;
 
 /// The tests.
 pub(super) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn()); 7] = [
+    let tests: [(&str, fn()); 8] = [
         ("a_whole_life", a_whole_life),
         (
             "what_is_wrong_with_wsl_is_said_before_there_is_a_machine",
@@ -33,6 +33,10 @@ pub(super) fn trials() -> Vec<Trial> {
         (
             "an_import_that_was_cut_off_is_told_and_mended",
             an_import_that_was_cut_off_is_told_and_mended,
+        ),
+        (
+            "an_image_of_the_network_is_kept_for_the_next_machine",
+            an_image_of_the_network_is_kept_for_the_next_machine,
         ),
         (
             "an_image_that_is_no_tree_makes_no_machine",
@@ -323,6 +327,39 @@ fn an_import_that_was_cut_off_is_told_and_mended() {
         user.succeeds("stop m");
     }
     assert_eq!(user.host.violations(), "");
+}
+
+/// Hands out this file to the first who asks, and to nobody after that.
+fn serve_once(file: std::path::PathBuf) -> String {
+    let server = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/rootfs.tar", server.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut client, _) = server.accept().unwrap();
+        drop(server);
+        let mut asked = [0; 4096];
+        assert!(client.read(&mut asked).unwrap() > 0);
+        let bytes = fs_err::read(file).unwrap();
+        let length = bytes.len();
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        client.write_all(head.as_bytes()).unwrap();
+        client.write_all(&bytes).unwrap();
+    });
+    url
+}
+
+fn an_image_of_the_network_is_kept_for_the_next_machine() {
+    let user = User::new();
+    let url = serve_once(user.host.path("rootfs.tar"));
+    for (name, said) in [("n", "(tar)"), ("m", "what was fetched last is used")] {
+        let words = format!("init --volume= --insecure --image {url} {name}");
+        let told = user.said(&words);
+        assert!(told.contains(said), "{told}");
+    }
+    // The one that was made of what was kept is as good.
+    user.succeeds("rm --force n");
+    user.succeeds("start m");
+    user.succeeds("rm --force m");
 }
 
 fn an_image_that_is_no_tree_makes_no_machine() {
