@@ -21,23 +21,23 @@ pub(super) struct Forwarding {
     /// Whether they are forwarded.
     on: bool,
     /// Ports that were missed and told of.
-    told: BTreeSet<u16>,
+    told: BTreeSet<(Protocol, u16)>,
 }
 
 impl Forwarding {
     /// Whether a port that cannot be had is worth a word: once, and not for one that hosts seldom give.
-    fn is_news(&mut self, port: u16) -> bool {
-        port >= LOW && self.told.insert(port)
+    fn is_news(&mut self, port: &Port) -> bool {
+        port.port >= LOW && self.told.insert((port.protocol, port.port))
     }
 }
 
 /// The ports of the host for these of the guest: the same numbers, the first that come, each once.
-fn ports(numbers: &[u16]) -> Vec<Port> {
+fn ports(protocol: Protocol, numbers: &[u16]) -> Vec<Port> {
     let mut seen = BTreeSet::new();
     let numbers = numbers.iter().copied().filter(|number| *number != 0);
     let numbers = numbers.filter(|number| seen.insert(*number));
     let port = |number| Port {
-        protocol: Protocol::Tcp,
+        protocol,
         address: Ipv4Addr::LOCALHOST.into(),
         port: number,
         guest_port: number,
@@ -52,16 +52,18 @@ impl Publisher {
         let _turn = self.turn.lock().await;
         self.state.lock().await.forwarding.on = on;
         if !on {
-            self.set_listeners(&[]).await;
+            for protocol in [Protocol::Tcp, Protocol::Udp] {
+                self.set_listeners(protocol, &[]).await;
+            }
         }
     }
 
-    /// Has exactly these ports of the guest open, as far as that can be; how many are not.
-    pub(super) async fn set_listeners(&self, numbers: &[u16]) -> usize {
+    /// Has exactly these of the guest's ports of this protocol open, as far as that can be; how many are not.
+    pub(super) async fn set_listeners(&self, protocol: Protocol, numbers: &[u16]) -> usize {
         let wanted = {
             let state = self.state.lock().await;
             if state.forwarding.on {
-                ports(numbers)
+                ports(protocol, numbers)
             } else {
                 Vec::new()
             }
@@ -70,7 +72,10 @@ impl Publisher {
             let state = self.state.lock().await;
             state.table.unwanted(Owner::Listener, &wanted)
         };
-        for port in unwanted {
+        for port in unwanted
+            .into_iter()
+            .filter(|port| port.protocol == protocol)
+        {
             self.close_port(&port, Owner::Listener).await;
         }
         let mut open = 0;
@@ -95,7 +100,7 @@ impl Publisher {
             Ok(()) => return true,
             Err(failure) => failure,
         };
-        if state.forwarding.is_news(port.port) {
+        if state.forwarding.is_news(&port) {
             // Who has it is not asked: there may be many of them, and nobody waits.
             let reason = words::unavailable(&port, &failure, None);
             self.tell(&mut state, PortNews::Missing(MissingPort { port, reason }));
@@ -119,7 +124,7 @@ mod tests {
 
     #[test]
     fn numbers_become_ports_of_the_loopback() {
-        let found = ports(&[80, 0, 8080, 80]);
+        let found = ports(Protocol::Tcp, &[80, 0, 8080, 80]);
         let texts: Vec<_> = found
             .iter()
             .map(|port| format!("{port} to {}", port.guest_port))
@@ -129,13 +134,16 @@ mod tests {
             ["tcp 127.0.0.1:80 to 80", "tcp 127.0.0.1:8080 to 8080"]
         );
         let many: Vec<u16> = (1..=300).collect();
-        assert_eq!(ports(&many).len(), 256);
+        assert_eq!(ports(Protocol::Udp, &many).len(), 256);
     }
 
     #[test]
     fn a_port_is_told_of_once() {
         let mut forwarding = Forwarding::default();
-        let told = [1023, 1024, 1024, 1025].map(|port| forwarding.is_news(port));
+        let (tcp, udp) = (Protocol::Tcp, Protocol::Udp);
+        let mut is_news = |protocol, number| forwarding.is_news(&ports(protocol, &[number])[0]);
+        let told = [1023, 1024, 1024, 1025].map(|port| is_news(tcp, port));
         assert_eq!(told, [false, true, false, true]);
+        assert_eq!([is_news(udp, 1024), is_news(udp, 1024)], [true, false]);
     }
 }

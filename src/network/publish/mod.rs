@@ -207,7 +207,10 @@ impl Publisher {
                 }
             }
             Wanted::Listeners(ports) => PublishReply::Synced {
-                missing: self.set_listeners(&ports).await,
+                missing: self.set_listeners(Protocol::Tcp, &ports).await,
+            },
+            Wanted::UdpListeners(ports) => PublishReply::Synced {
+                missing: self.set_listeners(Protocol::Udp, &ports).await,
             },
         }
     }

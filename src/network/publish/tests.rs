@@ -506,6 +506,31 @@ async fn servers_of_the_guest_are_ports_of_the_loopback_where_they_may_be() {
 }
 
 #[tokio::test]
+async fn servers_of_datagrams_are_ports_of_their_own() {
+    let mut bench = Bench::new(Scope::All).await;
+    bench.publisher.forward_listeners(true).await;
+    let number = free();
+    let both = [
+        format!("tcp 127.0.0.1:{number} of a guest's server"),
+        format!("udp 127.0.0.1:{number} of a guest's server"),
+    ];
+    assert_eq!(bench.asks(servers(&[number])).await, synced(0));
+    let datagrams = |numbers: &[u16]| Wanted::UdpListeners(numbers.to_vec());
+    assert_eq!(bench.asks(datagrams(&[number])).await, synced(0));
+    assert_eq!(listed(&bench).await, both);
+    assert!(UdpSocket::bind(("127.0.0.1", number)).await.is_err());
+    // The end of one is none of the other's.
+    assert_eq!(bench.asks(servers(&[])).await, synced(0));
+    assert_eq!(listed(&bench).await, both[1..]);
+    assert_eq!(bench.asks(datagrams(&[0])).await, synced(1));
+    assert_eq!(listed(&bench).await, [] as [String; 0]);
+    bench.asks(datagrams(&[number])).await;
+    bench.publisher.forward_listeners(false).await;
+    assert_eq!(listed(&bench).await, [] as [String; 0]);
+    UdpSocket::bind(("127.0.0.1", number)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_port_that_a_guests_server_cannot_have_is_told_of_once() {
     let mut bench = Bench::new(Scope::All).await;
     bench.publisher.forward_listeners(true).await;

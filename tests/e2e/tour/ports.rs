@@ -45,6 +45,13 @@ pub(crate) fn free_port() -> u16 {
     probe.local_addr().expect("it is bound").port()
 }
 
+/// One for datagrams, of those that no client gets from a kernel.
+fn free_datagram_port() -> u16 {
+    let mut ports = 20000..30000;
+    let port = ports.find(|port| UdpSocket::bind(("127.0.0.1", *port)).is_ok());
+    port.expect("a port is free")
+}
+
 fn connect(address: &str) -> std::io::Result<TcpStream> {
     let address: SocketAddr = address.parse().expect("an address");
     let stream = TcpStream::connect_timeout(&address, SOON)?;
@@ -338,6 +345,13 @@ fn forwarded(engine: &Engine<'_>) {
             "systemd-run --quiet --unit e2e-server socat TCP-LISTEN:{guest},bind=127.0.0.1,fork,reuseaddr EXEC:cat"
         ),
     );
+    let datagrams = free_datagram_port();
+    as_root(
+        engine,
+        &format!(
+            "systemd-run --quiet --unit e2e-datagrams socat UDP4-RECVFROM:{datagrams},fork EXEC:cat"
+        ),
+    );
     run_server(engine, "has-port", &["-p", &format!("{published}:7")]);
     let at = |port: u16| format!("127.0.0.1:{port}");
     answers(&at(published), b"published", b"published");
@@ -355,6 +369,7 @@ fn forwarded(engine: &Engine<'_>) {
         answers(&format!("[::1]:{port}"), b"of the guest", b"of the guest");
         assert!(is_closed(&format!("127.0.0.2:{port}")), "loopback alone");
     }
+    echoed(datagrams);
     let format = "{{.Address}} {{.Port}} {{.Owner}} {{.State}}";
     let list = || {
         let list = ["port", "list", "--format", format, NAME];
@@ -364,6 +379,7 @@ fn forwarded(engine: &Engine<'_>) {
     for line in [
         format!("127.0.0.1 {host} listener open\n"),
         format!("127.0.0.1 {guest} listener open\n"),
+        format!("127.0.0.1 {datagrams} listener open\n"),
         format!("0.0.0.0 {published} container open\n"),
     ] {
         assert!(listed.contains(&line), "{line}: {listed}");
@@ -378,6 +394,10 @@ fn forwarded(engine: &Engine<'_>) {
     // One that begins later, and one that ends.
     run_on_guest("late", late);
     answers(&at(late), b"late", b"late");
+    as_root(engine, "systemctl stop e2e-datagrams");
+    eventually("the port for datagrams is free again", SOON, || {
+        UdpSocket::bind(("127.0.0.1", datagrams)).ok()
+    });
     engine.podman_says(&["rm", "--force", "--time", "0", "on-guest"]);
     eventually("the port of a server that ended is closed", SOON, || {
         is_closed(&at(host)).then_some(())

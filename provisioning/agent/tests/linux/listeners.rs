@@ -1,7 +1,7 @@
 //! Servers of the guest, which is the test itself here, for a host that wants to hear of them.
 
 use machine_protocol::publish::Wanted;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::publish::{EXPOSE, Engine, PublishingHost, UNEXPOSE, address, json, port, stub};
 use super::*;
@@ -17,6 +17,17 @@ impl PublishingHost {
         loop {
             if let Wanted::Listeners(ports) = self.asked().await {
                 return ports;
+            }
+        }
+    }
+
+    /// Waits until a set of UDP ports has this one, or lacks it.
+    async fn hears_of_datagrams(&mut self, port: u16, present: bool) {
+        loop {
+            if let Wanted::UdpListeners(ports) = self.asked().await
+                && ports.contains(&port) == present
+            {
+                return;
             }
         }
     }
@@ -66,6 +77,33 @@ async fn servers_are_told_when_the_host_asks_and_when_they_change() {
     host.hears(&[two, four], &[]).await;
     drop(six);
     host.hears(&[four], &[two]).await;
+}
+
+/// At a port that no client gets from the kernel.
+async fn datagram_server() -> (UdpSocket, u16) {
+    for port in 20000..30000 {
+        if let Ok(server) = UdpSocket::bind(("127.0.0.1", port)).await {
+            return (server, port);
+        }
+    }
+    panic!("no port is free");
+}
+
+#[tokio::test]
+async fn servers_of_datagrams_are_told_as_well() {
+    let guest = stub();
+    let _agent = guest.start();
+    let mut host = PublishingHost::of(&guest).await;
+    let (server, port) = datagram_server().await;
+    host.watch(true).await;
+    host.hears_of_datagrams(port, true).await;
+    drop(server);
+    host.hears_of_datagrams(port, false).await;
+    // Asked again, all of it is told again.
+    let (_server, port) = datagram_server().await;
+    host.hears_of_datagrams(port, true).await;
+    host.watch(true).await;
+    host.hears_of_datagrams(port, true).await;
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ pub mod datagram;
 pub const MAX_LINE: usize = 512 * 1024;
 /// How many ports a machine may publish.
 pub const MAX_PORTS: usize = 4096;
-/// How many servers of the guest are told of.
+/// How many servers of the guest are told of, of each transport protocol.
 pub const MAX_LISTENERS: usize = 256;
 
 /// The transport protocol of a port.
@@ -103,6 +103,8 @@ pub enum Wanted {
     /// to hosts that asked by [`crate::message::AgentRequest::WatchListeners`]. Which port of the host leads to one is
     /// the host's affair. Answered by [`PublishReply::Synced`].
     Listeners(Vec<u16>),
+    /// The same of UDP ports.
+    UdpListeners(Vec<u16>),
 }
 
 /// The host's answer.
@@ -116,7 +118,7 @@ pub enum PublishReply {
         /// Why, in one line without double quotes.
         reason: String,
     },
-    /// All ports of a [`Wanted::Sync`] or a [`Wanted::Listeners`] are open but these.
+    /// All ports of a [`Wanted::Sync`], a [`Wanted::Listeners`] or a [`Wanted::UdpListeners`] are open but these.
     Synced {
         /// How many could not be opened; the host has told its user which and why.
         missing: usize,
@@ -169,6 +171,10 @@ mod tests {
             (
                 request(Wanted::Listeners(vec![80, 65535])),
                 r#"{"boot":"b","number":7,"wanted":{"listeners":[80,65535]}}"#,
+            ),
+            (
+                request(Wanted::UdpListeners(vec![53])),
+                r#"{"boot":"b","number":7,"wanted":{"udp-listeners":[53]}}"#,
             ),
         ] {
             assert_eq!(line(&message), format!("{text}\n"));

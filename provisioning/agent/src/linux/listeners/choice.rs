@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use machine_protocol::publish::MAX_LISTENERS;
+use machine_protocol::publish::{MAX_LISTENERS, Protocol};
 
 use super::wire::Socket;
 
@@ -12,6 +12,8 @@ use super::wire::Socket;
 const LOOPBACK: u32 = 1;
 /// Link-local name resolution (RFC 4795), which systemd-resolved serves on all addresses: the guest's own affair.
 const LLMNR: u16 = 5355;
+/// What the guest's own network speaks by datagrams: DHCP (RFC 2131, RFC 8415), multicast DNS (RFC 6762), LLMNR.
+const OWN_DATAGRAMS: [u16; 4] = [68, 546, 5353, LLMNR];
 
 /// Ports that are not told of.
 #[derive(Debug)]
@@ -20,30 +22,39 @@ pub(super) struct Own {
     pub(super) ssh: u16,
     /// Of the agent.
     pub(super) agent: RangeInclusive<u16>,
-    /// That containers publish.
+    /// From which the kernel gives clients theirs.
+    pub(super) clients: RangeInclusive<u16>,
+    /// That containers publish, of the same protocol.
     pub(super) published: BTreeSet<u16>,
 }
 
+impl Own {
+    fn has(&self, protocol: Protocol, port: u16) -> bool {
+        let special = match protocol {
+            Protocol::Tcp => port == self.ssh || port == LLMNR || self.agent.contains(&port),
+            // A socket that waits for an answer looks as a server does.
+            Protocol::Udp => OWN_DATAGRAMS.contains(&port) || self.clients.contains(&port),
+        };
+        special || self.published.contains(&port)
+    }
+}
+
 /// The ports that are told of, by number; no more than may be. A server counts where the guest's loopback leads to it:
-/// at `127.0.0.1`, `::1` and all addresses, but not at `127.0.0.53`, where a resolver may be.
-pub(super) fn told(listening: &[Socket], own: &Own) -> Vec<u16> {
-    let reached = listening.iter().filter(|socket| is_reached(socket));
+/// at `127.0.0.1`, `::1` and all addresses, but not at `127.0.0.53`, where a resolver may be. Datagrams come over IPv4.
+pub(super) fn told(protocol: Protocol, listening: &[Socket], own: &Own) -> Vec<u16> {
+    let reached = listening
+        .iter()
+        .filter(|socket| is_reached(protocol, socket));
     let ports: BTreeSet<u16> = reached.map(|socket| socket.address.port()).collect();
-    let is_own = |port: &u16| {
-        *port == own.ssh
-            || *port == LLMNR
-            || own.agent.contains(port)
-            || own.published.contains(port)
-    };
-    let told = ports.into_iter().filter(|port| !is_own(port));
+    let told = ports.into_iter().filter(|port| !own.has(protocol, *port));
     told.take(MAX_LISTENERS).collect()
 }
 
-fn is_reached(socket: &Socket) -> bool {
+fn is_reached(protocol: Protocol, socket: &Socket) -> bool {
     let address = socket.address.ip().to_canonical();
     let by_loopback = address.is_unspecified()
         || address == IpAddr::V4(Ipv4Addr::LOCALHOST)
-        || address == IpAddr::V6(Ipv6Addr::LOCALHOST);
+        || protocol == Protocol::Tcp && address == IpAddr::V6(Ipv6Addr::LOCALHOST);
     by_loopback && [0, LOOPBACK].contains(&socket.interface)
 }
 
@@ -55,6 +66,7 @@ mod tests {
         Own {
             ssh: 22,
             agent: 64300..=64399,
+            clients: 32768..=60999,
             published: BTreeSet::from([8080]),
         }
     }
@@ -68,8 +80,40 @@ mod tests {
     }
 
     fn choose(addresses: &[&str]) -> Vec<u16> {
+        choose_of(Protocol::Tcp, addresses)
+    }
+
+    fn choose_of(protocol: Protocol, addresses: &[&str]) -> Vec<u16> {
         let listening: Vec<Socket> = addresses.iter().map(|text| socket(text)).collect();
-        told(&listening, &own())
+        told(protocol, &listening, &own())
+    }
+
+    #[test]
+    fn of_datagrams() {
+        let there = [
+            "0.0.0.0:9",
+            "127.0.0.1:53",
+            "[::]:7",
+            "[::ffff:127.0.0.1]:22",
+            "0.0.0.0:32767",
+            "0.0.0.0:61000",
+            "0.0.0.0:64300",
+        ];
+        let expected = [7, 9, 22, 53, 32767, 61000, 64300];
+        assert_eq!(choose_of(Protocol::Udp, &there), expected);
+        let elsewhere = [
+            "[::1]:9",
+            "127.0.0.53:53",
+            "10.0.2.15:68",
+            "0.0.0.0:68",
+            "[::]:546",
+            "0.0.0.0:5353",
+            "[::]:5355",
+            "0.0.0.0:32768",
+            "0.0.0.0:60999",
+            "0.0.0.0:8080",
+        ];
+        assert_eq!(choose_of(Protocol::Udp, &elsewhere), [] as [u16; 0]);
     }
 
     #[test]
@@ -96,7 +140,11 @@ mod tests {
                 interface,
                 ..socket("0.0.0.0:9")
             };
-            assert_eq!(told(&[socket], &own()), expected, "{interface}");
+            assert_eq!(
+                told(Protocol::Tcp, &[socket], &own()),
+                expected,
+                "{interface}"
+            );
         }
     }
 
@@ -116,7 +164,7 @@ mod tests {
             .rev()
             .map(|port| socket(&format!("0.0.0.0:{port}")))
             .collect();
-        let told = told(&many, &own());
+        let told = told(Protocol::Tcp, &many, &own());
         assert_eq!(told, (1000..1256).collect::<Vec<u16>>());
     }
 }

@@ -1,9 +1,11 @@
 //! Asking the kernel for the sockets of the agent's network namespace, which is the guest's own.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use machine_protocol::publish::Protocol;
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -22,20 +24,36 @@ const PARTS: usize = 1024;
 const PART_TIME: Duration = Duration::from_secs(5);
 /// Events that are taken together; the rest is the next one.
 const EVENTS: usize = 1024;
-/// The groups `SKNLGRP_INET_TCP_DESTROY` (1) and `SKNLGRP_INET6_TCP_DESTROY` (3) of `linux/sock_diag.h`, as a mask.
-const DESTROYED: u32 = 1 | 1 << 2;
+/// The groups `SKNLGRP_INET_TCP_DESTROY` (1), `SKNLGRP_INET_UDP_DESTROY` (2), `SKNLGRP_INET6_TCP_DESTROY` (3) and
+/// `SKNLGRP_INET6_UDP_DESTROY` (4) of `linux/sock_diag.h`, as a mask.
+const DESTROYED: u32 = 0b1111;
+/// Where the kernel says which ports it gives clients (`ip-sysctl`), and what it gives them where it does not say so.
+const CLIENT_PORTS: (&str, RangeInclusive<u16>) =
+    ("/proc/sys/net/ipv4/ip_local_port_range", 32768..=60999);
 
-/// All TCP sockets that listen. It blocks; the first call may load a module of the kernel.
-pub(super) fn listening() -> io::Result<Vec<Socket>> {
+/// The ports that the kernel gives sockets that ask for none.
+pub(super) fn client_ports() -> RangeInclusive<u16> {
+    let (path, usual) = CLIENT_PORTS;
+    let text = fs_err::read_to_string(path).unwrap_or_default();
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(first)), Some(Ok(last))) => first..=last,
+        _ => usual,
+    }
+}
+
+/// All TCP sockets that listen, or all UDP sockets that have no peer. It blocks; the first call may load a module of the
+/// kernel.
+pub(super) fn listening(protocol: Protocol) -> io::Result<Vec<Socket>> {
     let mut found = Vec::new();
     for family in [Family::V4, Family::V6] {
-        match list(family, &mut found) {
+        match list(family, protocol, &mut found) {
             // A kernel without IPv6 has none of its sockets.
             Err(error) if family == Family::V6 && is_absent(&error) => {}
             done => done?,
         }
     }
-    found.retain(|socket| socket.listens);
+    found.retain(|socket| socket.listens || protocol == Protocol::Udp);
     Ok(found)
 }
 
@@ -46,10 +64,14 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 /// A socket of its own each time: nothing of an earlier list, which may have broken off, can be in it.
-fn list(family: Family, found: &mut Vec<Socket>) -> io::Result<()> {
+fn list(family: Family, protocol: Protocol, found: &mut Vec<Socket>) -> io::Result<()> {
     let socket = open(SocketFlags::CLOEXEC)?;
     set_socket_timeout(&socket, Timeout::Recv, Some(PART_TIME))?;
-    rustix::net::send(&socket, &wire::request(family), SendFlags::empty())?;
+    rustix::net::send(
+        &socket,
+        &wire::request(family, protocol),
+        SendFlags::empty(),
+    )?;
     let mut buffer = vec![0; PART];
     for _ in 0..PARTS {
         let (_, length) = rustix::net::recv(&socket, buffer.as_mut_slice(), RecvFlags::empty())?;
@@ -126,13 +148,31 @@ impl Closed {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 
     use super::*;
 
     fn found(address: SocketAddr) -> bool {
-        let mut all = listening().unwrap().into_iter();
+        is_among(Protocol::Tcp, address)
+    }
+
+    fn is_among(protocol: Protocol, address: SocketAddr) -> bool {
+        let mut all = listening(protocol).unwrap().into_iter();
         all.any(|socket| socket.address == address)
+    }
+
+    #[test]
+    fn a_socket_for_datagrams_is_found_while_it_has_no_peer() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        assert!(is_among(Protocol::Udp, address));
+        assert!(!is_among(Protocol::Tcp, address));
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(address).unwrap();
+        assert!(!is_among(Protocol::Udp, client.local_addr().unwrap()));
+        drop(server);
+        assert!(!is_among(Protocol::Udp, address));
+        assert!(client_ports().contains(&address.port()), "{address}");
     }
 
     #[test]

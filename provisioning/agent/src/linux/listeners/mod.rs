@@ -1,4 +1,4 @@
-//! Servers of the guest: which TCP ports of its loopback have one, for a host that wants to hear of it.
+//! Servers of the guest: which ports of its loopback have one, for a host that wants to hear of it.
 //!
 //! * [`diag`]: asking the kernel, and hearing of sockets that are closed.
 //! * [`wire`]: the kernel's messages.
@@ -13,8 +13,10 @@ mod choice;
 mod diag;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use machine_protocol::publish::Protocol;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
@@ -101,7 +103,7 @@ async fn ended(closed: &mut Option<Closed>, soonest: Instant) {
 #[derive(Debug, Default)]
 struct Teller {
     request: u64,
-    told: Option<Vec<u16>>,
+    told: BTreeMap<Protocol, Vec<u16>>,
     complained: bool,
 }
 
@@ -110,26 +112,35 @@ impl Teller {
     async fn look(&mut self, guest: &Guest, request: u64) {
         if request != self.request {
             self.request = request;
-            self.told = None;
+            self.told.clear();
         }
-        let asked = tokio::task::spawn_blocking(diag::listening).await;
-        let listening = match asked.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            Ok(listening) => listening,
-            Err(error) => {
-                if !std::mem::replace(&mut self.complained, true) {
-                    log_error("The guest's servers are not known", &error);
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            self.look_for(guest, protocol).await;
+        }
+    }
+
+    async fn look_for(&mut self, guest: &Guest, protocol: Protocol) {
+        let asking = move || Ok((diag::listening(protocol)?, diag::client_ports()));
+        let asked = tokio::task::spawn_blocking(asking).await;
+        let (listening, clients) =
+            match asked.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+                Ok(found) => found,
+                Err(error) => {
+                    if !std::mem::replace(&mut self.complained, true) {
+                        log_error("The guest's servers are not known", &error);
+                    }
+                    return;
                 }
-                return;
-            }
-        };
+            };
         let choose = |published| {
             let own = Own {
                 ssh: guest.ssh_server.port(),
                 agent: publish::SERVICE_PORTS,
+                clients,
                 published,
             };
-            choice::told(&listening, &own)
+            choice::told(protocol, &listening, &own)
         };
-        publish::tell_listeners(guest, choose, &mut self.told).await;
+        publish::tell_listeners(guest, protocol, choose, &mut self.told).await;
     }
 }

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
+use machine_protocol::publish::Protocol;
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NLMSG_ALIGNTO, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
     NetlinkHeader, NetlinkMessage, Parseable,
 };
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{
-    AF_INET, AF_INET6, IPPROTO_TCP, SOCK_DIAG_BY_FAMILY, TCP_LISTEN,
+    AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, SOCK_DIAG_BY_FAMILY, TCP_LISTEN,
 };
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags,
@@ -28,7 +29,7 @@ pub(super) struct Socket {
     pub(super) address: SocketAddr,
     /// The number of the one network interface that it serves; 0 is all.
     pub(super) interface: u32,
-    /// Whether it listens.
+    /// Whether it listens, as a TCP socket may.
     pub(super) listens: bool,
 }
 
@@ -50,19 +51,23 @@ pub(super) enum WireError {
     Refused(std::io::Error),
 }
 
-/// Asks for all TCP sockets of a family that listen.
-pub(super) fn request(family: Family) -> Vec<u8> {
+/// Asks for all TCP sockets of a family that listen, or all UDP sockets that have no peer.
+pub(super) fn request(family: Family, protocol: Protocol) -> Vec<u8> {
     let (family, socket_id) = match family {
         Family::V4 => (AF_INET, SocketId::new_v4()),
         Family::V6 => (AF_INET6, SocketId::new_v6()),
+    };
+    let (protocol, states) = match protocol {
+        Protocol::Tcp => (IPPROTO_TCP, StateFlags::LISTEN),
+        Protocol::Udp => (IPPROTO_UDP, StateFlags::CLOSE),
     };
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let request = SockDiagMessage::InetRequest(InetRequest {
         family,
-        protocol: IPPROTO_TCP,
+        protocol,
         extensions: ExtensionFlags::empty(),
-        states: StateFlags::LISTEN,
+        states,
         socket_id,
     });
     let mut message = NetlinkMessage::new(header, request.into());
@@ -218,18 +223,24 @@ mod tests {
         assert_eq!(read(&[]).unwrap(), Batch::default());
     }
 
-    /// `struct inet_diag_req_v2`: family, protocol, extensions, a gap, states (bit 10 is listening), and a socket's id.
+    /// `struct inet_diag_req_v2`: family, protocol, extensions, a gap, states (bit 10 is listening, bit 7 is no
+    /// connection), and a socket's id.
     #[test]
     fn the_question() {
-        for (family, number) in [(Family::V4, 2), (Family::V6, 10)] {
-            let bytes = request(family);
+        for (family, number, transport, code, state) in [
+            (Family::V4, 2, Protocol::Tcp, 6, 10),
+            (Family::V6, 10, Protocol::Tcp, 6, 10),
+            (Family::V4, 2, Protocol::Udp, 17, 7),
+            (Family::V6, 10, Protocol::Udp, 17, 7),
+        ] {
+            let bytes = request(family, transport);
             assert_eq!(bytes.len(), 72);
             assert_eq!(bytes[..4], 72_u32.to_ne_bytes());
             assert_eq!(bytes[4..6], 20_u16.to_ne_bytes());
             // A request, for all.
             assert_eq!(bytes[6..8], 0x301_u16.to_ne_bytes());
-            assert_eq!(bytes[16..20], [number, 6, 0, 0]);
-            assert_eq!(bytes[20..24], (1_u32 << 10).to_ne_bytes());
+            assert_eq!(bytes[16..20], [number, code, 0, 0]);
+            assert_eq!(bytes[20..24], (1_u32 << state).to_ne_bytes());
         }
     }
 

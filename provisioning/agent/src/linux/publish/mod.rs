@@ -18,7 +18,7 @@ mod request;
 mod table;
 mod way;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
@@ -121,21 +121,26 @@ pub(super) async fn introduce(link: Link, guest: Rc<Guest>) {
     }
 }
 
-/// Tells the host which servers the guest has, if that is not what it was `told` last. `choose` gets the TCP ports of the
+/// Tells the host which servers the guest has, if that is not what it was `told` last. `choose` gets the ports of the
 /// guest that belong to containers that publish them. A host that does not answer is told with the next look.
 pub(super) async fn tell_listeners(
     guest: &Guest,
+    protocol: Protocol,
     choose: impl FnOnce(BTreeSet<u16>) -> Vec<u16>,
-    told: &mut Option<Vec<u16>>,
+    told: &mut BTreeMap<Protocol, Vec<u16>>,
 ) {
     let mut state = guest.published.state.lock().await;
     let published = state.table.ports().into_iter();
-    let published = published.filter(|port| port.protocol == Protocol::Tcp);
+    let published = published.filter(|port| port.protocol == protocol);
     let ports = choose(published.map(|port| port.guest_port).collect());
-    if told.as_ref() == Some(&ports) {
+    if told.get(&protocol) == Some(&ports) {
         return;
     }
-    let request = state.request(Wanted::Listeners(ports.clone()));
+    let wanted = match protocol {
+        Protocol::Tcp => Wanted::Listeners(ports.clone()),
+        Protocol::Udp => Wanted::UdpListeners(ports.clone()),
+    };
+    let request = state.request(wanted);
     match host::ask_any(guest, &request, Instant::now() + LISTENERS_ANSWER).await {
         Ok(PublishReply::Done | PublishReply::Synced { .. }) => {}
         Ok(PublishReply::Failed { reason }) => {
@@ -143,7 +148,7 @@ pub(super) async fn tell_listeners(
         }
         Err(HostError::NoLink | HostError::Silent | HostError::Broken(_)) => return,
     }
-    *told = Some(ports);
+    told.insert(protocol, ports);
 }
 
 /// Publishes a port, which leads to the guest's when this returns. `local` is the caller's own form of it.
