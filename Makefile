@@ -6,7 +6,7 @@ PROFILE ?= dev
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help setup build agent check test e2e fuzz cross full torture bench run clean
+.PHONY: help setup build agent check test e2e guest fuzz cross full torture bench run clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,14 +23,17 @@ agent:
 check: ## format, lints, unit and snapshot tests: no guest, no network
 	cargo fmt --all --check
 	tests/check-scripts
-	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked --workspace --test e2e -- -D warnings
-	cargo test --locked --workspace
+	packaging/tools/linted cargo test --locked --workspace --no-run
+	packaging/tools/linted cargo test --locked --workspace --test e2e --no-run
+	packaging/tools/linted cargo test --locked --workspace
 
 test: check e2e ## check, then end to end on a real guest
 
 e2e: build
 	tests/run-e2e
+
+guest: ## what end-to-end tests run on and with: guest images, clients, programs; kept in the build cache
+	tests/parts
 
 # The readers of what a peer or another program wrote; `make torture` has all targets.
 FUZZ_SECONDS ?= 60

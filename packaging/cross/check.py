@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Lints, links and tests the workspace for Windows and macOS.
 
-    check.py [--full]        --full: macOS on Intel as well
+    check.py [--full | --lints]        --full: macOS on Intel as well; --lints: nothing but lints
 
-Lints run each time (cargo remembers what is unchanged). Linking, and the unit tests of the Windows
-build under Wine, are left out when they have passed before with the very same files and compiler;
-the record of that is in the build cache and is never needed. The agent is a Linux program.
+One pass builds and lints: clippy's driver is a compiler, so each dependency is built once for it
+and not once more for the linker. What has passed before with the very same files and compiler is
+left out; the record of that is in the build cache and is never needed. `--lints` is for the time
+between two edits: it links nothing, so it is the quicker one and leaves no record. The agent is a
+Linux program.
 """
 
 import argparse
@@ -14,12 +16,15 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 
 from common import BUILD_CACHE, CACHE, MACOS, MACOS_INTEL, TOP, WINDOWS, output, run
 from prepare import prepare
 
 # These are Linux programs.
 WORKSPACE = ("--locked", "--workspace", "--exclude", "machine-agent", "--exclude", "machine-fake-wsl")
+# Builds and lints in one pass.
+LINTED = TOP / "packaging/tools/linted"
 # No part of a foreign build.
 IGNORED = (".md", ".sh")
 IGNORED_FOLDERS = ("docs/", ".ci/", "machine-images/debian/", "provisioning/agent/", "benches/")
@@ -116,9 +121,22 @@ def once(name, key, *command):
         record.touch()
 
 
+# What unit tests under Wine have digested and unpacked by the megabyte.
+BUSY_UNDER_WINE = ("libbz2-rs-sys", "sha2", "zlib-rs")
+
+
+def unoptimised(but=()):
+    """Takes back what the dev profile optimises, for builds that run little or never."""
+    with open(TOP / "Cargo.toml", "rb") as manifest:
+        packages = tomllib.load(manifest)["profile"]["dev"]["package"]
+    optimised = [name for name, profile in packages.items() if "opt-level" in profile and name not in but]
+    return [f"--config=profile.dev.package.{name}.opt-level=0" for name in optimised]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--lints", action="store_true")
     options = parser.parse_args()
     macos = [MACOS, MACOS_INTEL] if options.full else [MACOS]
 
@@ -128,14 +146,19 @@ def main():
     # Nobody debugs these builds, and each target costs a gigabyte with the tables.
     os.environ.update(CARGO_PROFILE_DEV_DEBUG="0", CARGO_INCREMENTAL="0")
 
-    stage("lints for Windows", "cargo", "clippy", *WORKSPACE, "--all-targets", "--target", WINDOWS, "--", "-D", "warnings")
-    for target in macos:
-        stage(f"lints for {target}", "cargo-zigbuild", "clippy", *WORKSPACE, "--all-targets", "--target", target, "--", "-D", "warnings")
+    if options.lints:
+        lints = ("clippy", *WORKSPACE, "--all-targets")
+        stage("lints for Windows", "cargo", *lints, "--target", WINDOWS, "--", "-D", "warnings")
+        for target in macos:
+            stage(f"lints for {target}", "cargo-zigbuild", *lints, "--target", target, "--", "-D", "warnings")
+        return
     key = content()
-    once("links for Windows", key, "cargo", "test", *WORKSPACE, "--no-run", "--target", WINDOWS)
+    windows = (LINTED, "cargo", "test", *WORKSPACE, *unoptimised(BUSY_UNDER_WINE), "--target", WINDOWS)
+    once("lints and links for Windows", key, *windows, "--no-run")
     for target in macos:
-        once(f"links for {target}", key, "cargo-zigbuild", "zigbuild", *WORKSPACE, "--all-targets", "--target", target)
-    once("tests under Wine", key, "cargo", "test", *WORKSPACE, "--lib", "--bins", "--target", WINDOWS, "--",
+        once(f"lints and links for {target}", key, LINTED, "cargo-zigbuild", "zigbuild", *WORKSPACE, *unoptimised(),
+             "--all-targets", "--target", target)
+    once("tests under Wine", key, *windows, "--lib", "--bins", "--",
          *(part for name in NOT_UNDER_WINE for part in ("--skip", name)))
 
 

@@ -110,7 +110,8 @@ fn on_the_shared_machine() -> Vec<Trial> {
     // With a machine of its own, and longer than anything else.
     trials.extend(deaths::trials());
     trials.extend(carry::over_vsock());
-    trials.extend(provider::trials());
+    trials.extend(twenty::trials());
+    trials.extend(host_disk::trials());
     trials
 }
 
@@ -129,9 +130,8 @@ fn on_machines_of_their_own() -> Vec<Trial> {
     trials.extend(many::trials());
     trials.extend(clock::own_trials());
     trials.extend(deaths::own_trials());
-    trials.extend(twenty::trials());
+    trials.extend(provider::trials());
     trials.extend(folders::trials());
-    trials.extend(host_disk::trials());
     trials.extend(data_disk::trials());
     trials.extend(injury::trials());
     trials
