@@ -23,6 +23,7 @@ agent:
 check: ## format, lints, unit and snapshot tests: no guest, no network
 	cargo fmt --all --check
 	tests/check-scripts
+	tests/check-lints
 	packaging/tools/linted cargo test --locked --workspace --no-run
 	packaging/tools/linted cargo test --locked --workspace --test e2e --no-run
 	packaging/tools/linted cargo test --locked --workspace
