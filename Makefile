@@ -34,7 +34,10 @@ e2e: build
 	tests/run-e2e
 
 guest: ## what end-to-end tests run on and with: guest images, clients, programs; kept in the build cache
-	tests/parts
+	machine-images/debian/build --print-path
+	tests/stub-guest/build
+	tests/components/fetch
+	tests/components/vhost-device-vsock
 
 # The readers of what a peer or another program wrote; `make torture` has all targets.
 FUZZ_SECONDS ?= 60

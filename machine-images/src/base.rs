@@ -70,9 +70,8 @@ pub(crate) fn make(
     let mut content = content.map_err(|error| refusal(name, None, error))?;
     let packing = content.packing();
     if checks.form == ImageForm::Tree {
-        let is_tar = content.is_tar();
-        if !is_tar.map_err(|error| refusal(name, packing, error))? || packing == Some(Packing::Zip)
-        {
+        let is_tree = content.is_tree();
+        if !is_tree.map_err(|error| refusal(name, packing, error))? {
             return Err(ImageError::NotATree {
                 path: name.to_owned(),
             });

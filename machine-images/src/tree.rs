@@ -69,9 +69,9 @@ pub fn open_tree(path: &Path) -> Result<TreeArchive, ImageError> {
         path: path.to_owned(),
         content,
     };
-    match tree.content.is_tar() {
-        Ok(true) if tree.packing() != Packing::Zip => Ok(tree),
-        Ok(_) => Err(no_tree()),
+    match tree.content.is_tree() {
+        Ok(true) => Ok(tree),
+        Ok(false) => Err(no_tree()),
         Err(error) => Err(tree.failed(error)),
     }
 }

@@ -34,6 +34,13 @@ pub(super) struct Recipe<'a> {
     pub(super) bytes: u64,
 }
 
+impl Recipe<'_> {
+    /// The checksum that nobody has compared yet: the cache has what came unpacked, and has compared it.
+    fn unchecked(&self) -> Option<Checksum> {
+        self.checksum.filter(|_| self.image.cached.is_none())
+    }
+}
+
 /// An image that the provider has no disk of.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
@@ -188,7 +195,7 @@ pub(super) async fn make(
     let terms = Terms {
         bytes: recipe.bytes,
         at_most: UNPACKED_LIMIT,
-        checksum: recipe.checksum.filter(|_| recipe.image.cached.is_none()),
+        checksum: recipe.unchecked(),
     };
     machine_images::prepare_on(&terms, &recipe.image.path, &destination, reporter).await?;
     Ok(NewDisk { format, base: None })
@@ -199,8 +206,7 @@ async fn lay(files: &MachineFiles, recipe: &Recipe<'_>) -> Result<NewDisk, MakeE
     let format = DiskFormat::Tar;
     let (from, to) = (recipe.image.path.clone(), files.os_disk(format));
     let name = recipe.image.name.clone();
-    // The cache has what was packed unpacked, and has compared it.
-    let checksum = recipe.checksum.filter(|_| recipe.image.cached.is_none());
+    let checksum = recipe.unchecked();
     let tree = tree::tree(recipe.guest).map_err(TreeError::from)?;
     let laying = move || -> Result<(), MakeError> {
         let mut image = machine_images::open_tree(&from)?;

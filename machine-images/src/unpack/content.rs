@@ -81,9 +81,9 @@ impl<R: Read> Content<R> {
         self.outer.fill(output)
     }
 
-    /// Whether what is compressed in the file, or the file itself, begins as a tar archive does.
-    pub(crate) fn is_tar(&mut self) -> Result<bool, UnpackError> {
-        Ok(tar::begins(self.outer.peek()?))
+    /// Whether [`fill_archive`](Self::fill_archive) gives a tar archive: the file is one, or one that is compressed.
+    pub(crate) fn is_tree(&mut self) -> Result<bool, UnpackError> {
+        Ok(self.packing != Some(Packing::Zip) && tar::begins(self.outer.peek()?))
     }
 
     fn begin(&mut self, output: &mut [u8]) -> Result<usize, UnpackError> {

@@ -350,9 +350,20 @@ fn serve_once(file: std::path::PathBuf) -> String {
 
 fn an_image_of_the_network_is_kept_for_the_next_machine() {
     let user = User::new();
-    let url = serve_once(user.host.path("rootfs.tar"));
-    for (name, said) in [("n", "(tar)"), ("m", "what was fetched last is used")] {
-        let words = format!("init --volume= --insecure --image {url} {name}");
+    let tree = user.host.path("rootfs.tar");
+    let packed = Command::new("gzip").arg("--keep").arg(&tree).status();
+    assert!(packed.unwrap().success());
+    let packed = tree.with_extension("tar.gz");
+    let sum = Command::new("sha256sum").arg(&packed).output().unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    // The checksum is of what came, and the cache has that unpacked.
+    let checked = format!("--checksum sha256:{}", &sum[..64]);
+    let url = serve_once(packed);
+    for (name, how, said) in [
+        ("n", checked.as_str(), "(tar)"),
+        ("m", "--insecure", "what was fetched last is used"),
+    ] {
+        let words = format!("init --volume= {how} --image {url} {name}");
         let told = user.said(&words);
         assert!(told.contains(said), "{told}");
     }
