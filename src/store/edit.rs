@@ -191,7 +191,7 @@ impl EditGuard {
             let path = path.to_owned();
             move |source| StoreError::Remains { path, source }
         };
-        leftovers::delete(&removed).map_err(remains(&removed))?;
+        leftovers::delete_removed(&removed).map_err(remains(&removed))?;
         sockets.map_err(remains(&self.store.places.short_sockets(&name)))?;
         Ok(kept)
     }

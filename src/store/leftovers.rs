@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fs_err as fs;
 use machine_host::lock::FileLock;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::layout::{LOCK_SUFFIX, Unfinished};
 use super::{Store, StoreError, data_disk};
@@ -108,6 +108,19 @@ pub(super) fn delete(directory: &Path) -> io::Result<()> {
     absent_is_fine(fs::remove_dir_all(directory))
 }
 
+/// Deletes what a removed machine left, but for what somebody still reads: such a file keeps its name on Windows and gets
+/// another on NFS until it is closed, so its directory is left to the next change.
+pub(super) fn delete_removed(directory: &Path) -> io::Result<()> {
+    match delete(directory) {
+        // Nothing but what is already deleted: a file that cannot be deleted has an error of its own.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            debug!(?error, "somebody still reads what is deleted");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
 /// Deletes a file that may be gone already.
 pub(super) fn delete_file(path: &Path) -> io::Result<()> {
     absent_is_fine(fs::remove_file(path))
@@ -124,5 +137,29 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 pub(super) fn tidy<E: std::fmt::Debug>(result: Result<(), E>) {
     if let Err(error) = result {
         warn!(?error, "a leftover could not be cleared away");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Bench;
+    use super::*;
+
+    #[test]
+    fn what_somebody_still_reads_goes_with_the_next_change() {
+        let bench = Bench::new();
+        let removed = bench
+            .store
+            .places
+            .machines
+            .join(".dev.removed-0123456789abcdef");
+        fs::create_dir_all(&removed).unwrap();
+        let path = removed.join("machine.toml");
+        fs::write(&path, "read").unwrap();
+        let reader = fs::File::open(&path).unwrap();
+        delete_removed(&removed).unwrap();
+        drop(reader);
+        clear(&bench.store).unwrap();
+        assert_eq!(bench.hidden(), [""; 0]);
     }
 }
