@@ -21,5 +21,6 @@ mod sys;
 pub mod termination;
 #[cfg(test)]
 mod testing;
+pub mod tree_watch;
 pub mod vsock;
 pub mod watch;

@@ -63,7 +63,7 @@ impl DirectoryWatch {
     }
 }
 
-fn plain(error: notify::Error) -> io::Error {
+pub(crate) fn plain(error: notify::Error) -> io::Error {
     match error.kind {
         notify::ErrorKind::Io(error) => error,
         notify::ErrorKind::PathNotFound => io::ErrorKind::NotFound.into(),
