@@ -179,6 +179,14 @@ pub enum AgentRequest {
         /// Its place in the guest.
         target: String,
     },
+    /// Let programs of the guest that watch these files look at them again, for the host has changed them. Done when it is
+    /// answered; what is not there is passed over.
+    FilesChanged {
+        /// The place in the guest of the folder of the host.
+        target: String,
+        /// The files and directories, as paths from the folder on, with `/` between names; the folder itself is empty.
+        paths: Vec<String>,
+    },
     /// Listen at these paths for clients of the host's sockets, and at no others.
     SetSockets {
         /// The paths in the guest.

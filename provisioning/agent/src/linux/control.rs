@@ -67,6 +67,9 @@ async fn answer(request: AgentRequest, link: &Link, guest: &Rc<Guest>) -> AgentR
             shares::lose(guest, target).await;
             AgentReply::Accepted
         }
+        AgentRequest::FilesChanged { target, paths } => {
+            shares::touch::files_changed(guest, target, paths).await
+        }
         AgentRequest::SetSockets { sockets } => match sockets::set(guest, sockets, link).await {
             Ok(missing) => AgentReply::Sockets { missing },
             Err(reason) => AgentReply::Failed { reason },

@@ -17,6 +17,7 @@ use super::listeners::Listeners;
 use super::log::log;
 use super::paths::{Paths, chosen_engine};
 use super::publish::Published;
+use super::shares::touch::Touching;
 use super::sockets::Sockets;
 
 /// A session that is younger cannot be the one that the host says it has lost.
@@ -45,6 +46,8 @@ pub(super) struct Guest {
     facts_applied: watch::Sender<bool>,
     /// Places of folders that the host has lost; held while folders are mounted or given up.
     pub(super) lost_shares: tokio::sync::Mutex<BTreeSet<String>>,
+    /// Folders of which changes are being told.
+    pub(super) touching: Touching,
     /// The sockets of the host.
     pub(super) sockets: Sockets,
 }
@@ -80,6 +83,7 @@ impl Guest {
             closing: watch::Sender::new(false),
             facts_applied: watch::Sender::new(false),
             lost_shares: tokio::sync::Mutex::default(),
+            touching: Touching::default(),
             sockets: Sockets::default(),
         }
     }

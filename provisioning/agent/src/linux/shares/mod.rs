@@ -7,6 +7,7 @@
 
 mod mounts;
 mod place;
+pub(super) mod touch;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
