@@ -125,6 +125,15 @@ deadlines! {
     /// A socket of the host that the guest may use.
     HOST_SOCKET = Duration::from_secs(5), "a socket of the host to take a connection",
         "a local connect takes microseconds, or fails; a client in the guest waits for it";
+    /// The end of changes in a folder that is watched.
+    EDITS_QUIET = Duration::from_millis(50), "a folder of the host to be quiet",
+        "a program that saves a file does a few things with it in a row; a person does not see the difference";
+    /// All changes that the guest is told of in one go.
+    EDITS_GATHER = Duration::from_millis(500), "changes of a folder that is never quiet",
+        "a log that grows all the time must not keep what else has changed from the guest";
+    /// The agent's word that it told of changes.
+    EDITS_TOLD = Duration::from_secs(30), "the guest to tell its programs of changed files",
+        "some hundred files, each a question to the host; the agent itself gives up after 20 s";
     /// The agent's word that it listens for clients of the host's sockets.
     AGENT_SOCKETS = Duration::from_secs(20), "the guest to listen for its sockets",
         "it makes a few files; an emulated guest under load needs seconds, and a reload waits for this one";

@@ -1,7 +1,8 @@
 //! Folders of the host that a guest is to have: how they are asked for, and where they may go.
 //!
 //! `SOURCE[:TARGET[:OPTIONS]]`, as podman's `--volume` (spec 1.4.1, 6.2): without a target the folder has the same path
-//! in the guest, and on Windows one below `/c`. Options are `ro`, `rw` and, without effect, `security_model=…`.
+//! in the guest, and on Windows one below `/c`. Options are `ro`, `rw`, `watch`, which podman lacks, and, without effect,
+//! `security_model=…`.
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,9 @@ pub struct Volume {
     /// Whether the guest can change nothing in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
+    /// Whether programs of the guest that watch files in it are told what the host changes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watch: bool,
 }
 
 /// How paths of the host are written.
@@ -63,6 +67,9 @@ pub enum VolumeError {
         "machine mount destination cannot be \"{0}\": consider another location or a subdirectory of an existing location"
     )]
     Forbidden(String),
+    /// Programs are told of changes by an attribute that the guest sets, which it cannot there.
+    #[error("volume `{0}` cannot have both `ro` and `watch`")]
+    WatchedReadOnly(String),
     /// Two folders in one place.
     #[error("volumes `{}` and `{}` have the same target, `{target}`", first.display(), second.display())]
     Twice {
@@ -83,12 +90,16 @@ impl VolumeError {
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::NoSource(_) | Self::Relative(_) => {
-                "a volume is `SOURCE[:TARGET[:ro]]`, for example `/data:/mnt/data:ro`; `--volume \"\"` is none"
+                "a volume is `SOURCE[:TARGET[:ro|watch]]`, for example `/data:/mnt/data:ro`; `--volume \"\"` is none"
             }
             Self::Forbidden(_) => {
                 "the machine needs what it has there itself; a folder below `/mnt` is in nobody's way"
             }
             Self::TooMany(_) => "share a folder that holds several of them",
+            Self::WatchedReadOnly(_) => {
+                "what watches files is told by a touch of their attributes, and nothing of a read-only folder can be \
+                 touched; leave one of them out"
+            }
             Self::ControlCharacter(_) | Self::TooLong(_) | Self::Twice { .. } => return Vec::new(),
         };
         vec![hint.to_owned()]
@@ -131,12 +142,13 @@ pub fn parse(text: &str, style: PathStyle, directory: &Path) -> Result<Parsed, V
         None => same_place(&absolute.to_string_lossy(), style),
     };
     let target = clean(&target).ok_or(VolumeError::Relative(target))?;
-    let mut read_only = false;
+    let (mut read_only, mut watch) = (false, false);
     let mut unknown = Vec::new();
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
             "ro" => read_only = true,
             "rw" => read_only = false,
+            "watch" => watch = true,
             _ if option.starts_with("security_model=") => {}
             _ => unknown.push(option.to_owned()),
         }
@@ -146,6 +158,7 @@ pub fn parse(text: &str, style: PathStyle, directory: &Path) -> Result<Parsed, V
             source: absolute,
             target,
             read_only,
+            watch,
         },
         unknown,
     })
@@ -191,6 +204,9 @@ pub fn check_one(volume: &Volume, user: &str) -> Result<(), VolumeError> {
     }
     if is_forbidden(&canonical(&volume.target), user) {
         return Err(VolumeError::Forbidden(volume.target.clone()));
+    }
+    if volume.watch && volume.read_only {
+        return Err(VolumeError::WatchedReadOnly(volume.target.clone()));
     }
     Ok(())
 }

@@ -162,6 +162,7 @@ mod tests {
             source: root.path().join("a b"),
             target: target.to_owned(),
             read_only,
+            watch: false,
         };
         assert_eq!(
             settled.volumes,

@@ -17,7 +17,7 @@ use super::{CorruptReason, MachineFiles, StoreError};
 use crate::machine::{MachineConfig, MachineName};
 
 /// The format that is written.
-const FORMAT: Format = Format { major: 1, minor: 6 };
+const FORMAT: Format = Format { major: 1, minor: 7 };
 
 /// The keys that are left out where they say nothing. All others are written whatever their value is.
 const OPTIONAL: [&str; 4] = ["image_checksum", "base", "generation", "data_disk"];
@@ -206,7 +206,7 @@ mod tests {
     fn what_is_written_is_the_golden_file_and_is_read_back() {
         let config = recreated();
         let text = render(&config).unwrap();
-        assert_eq!(text, golden("machine-1.6.toml"));
+        assert_eq!(text, golden("machine-1.7.toml"));
         assert_eq!(read(&text).unwrap(), config);
     }
 
@@ -217,6 +217,12 @@ mod tests {
             base: Some(crate::machine::DiskFormat::Raw),
             generation: 2,
             data_disk: Some(DataDisk::Own),
+            volumes: vec![Volume {
+                source: "/src".into(),
+                target: "/mnt/src".to_owned(),
+                read_only: false,
+                watch: true,
+            }],
             ..config("dev", "/m/dev")
         }
     }
@@ -224,7 +230,7 @@ mod tests {
     #[test]
     fn a_data_disk_is_own_or_a_path() {
         let with = |value: &str| {
-            read(&golden("machine-1.6.toml").replace("\"own\"", value))
+            read(&golden("machine-1.7.toml").replace("\"own\"", value))
                 .map(|config| config.data_disk)
                 .map_err(|error| chain(&error))
         };
@@ -274,6 +280,11 @@ mod tests {
         ] {
             assert_eq!(read(&golden(later)).unwrap(), config("dev", "/m/dev"));
         }
+        let expected = MachineConfig {
+            volumes: Vec::new(),
+            ..recreated()
+        };
+        assert_eq!(read(&golden("machine-1.6.toml")).unwrap(), expected);
     }
 
     #[test]
@@ -293,7 +304,7 @@ mod tests {
             "[else]\nkey = \"kept\"",
             "# Edit it while",
             "rootful = true",
-            "format = \"1.6\"",
+            "format = \"1.7\"",
         ] {
             assert!(new.contains(kept), "{kept}: {new}");
         }
@@ -320,6 +331,7 @@ mod tests {
             source: source.into(),
             target: "/t ä".to_owned(),
             read_only,
+            watch: !read_only,
         };
         let mut text = golden("machine-1.3.toml").replace("cpus = 2", "cpus = 2 # enough");
         for volumes in [
@@ -385,7 +397,7 @@ mod tests {
     #[test]
     fn a_newer_minor_with_unknown_keys_is_read() {
         let text = golden("newer-minor.toml");
-        assert!(text.contains("format = \"1.7\"") && text.contains("[future]"));
+        assert!(text.contains("format = \"1.8\"") && text.contains("[future]"));
         assert_eq!(
             read(&text).unwrap().resources,
             config("dev", "/m/dev").resources
@@ -397,7 +409,7 @@ mod tests {
         assert_eq!(
             read(&golden("newer-major.toml")).unwrap_err().to_string(),
             "Machine `dev` was made by a newer version of this program: \
-             `/m/dev/machine.toml` has format 2.0, this version reads 1.6"
+             `/m/dev/machine.toml` has format 2.0, this version reads 1.7"
         );
     }
 

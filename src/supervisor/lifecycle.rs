@@ -44,6 +44,8 @@ pub struct Lifecycle {
     guest: Guest,
     paused: Option<String>,
     network: Option<String>,
+    /// Why the guest is not told of what the host changes.
+    unwatched: Vec<String>,
     sockets_wanted: bool,
     sockets: Option<String>,
     /// The folders of the host that the VM lacks.
@@ -83,6 +85,7 @@ impl Lifecycle {
             guest: Guest::default(),
             paused: None,
             network: None,
+            unwatched: Vec::new(),
             sockets_wanted: false,
             sockets: None,
             lost_shares: Vec::new(),
@@ -183,6 +186,10 @@ impl Lifecycle {
             }
             Input::Network(problem) => {
                 self.network = problem;
+                self.refresh_health(&mut actions);
+            }
+            Input::Unwatched { reason } => {
+                self.unwatched.push(reason);
                 self.refresh_health(&mut actions);
             }
             Input::Sockets { wanted, problem } => {
@@ -512,6 +519,7 @@ impl Lifecycle {
             .chain(self.guest.problems.values())
             .chain(&self.network)
             .chain(&self.sockets)
+            .chain(&self.unwatched)
             .map(String::as_str)
     }
 

@@ -24,6 +24,7 @@ mod console;
 pub mod control;
 mod data_disk;
 mod diagnosis;
+mod edits;
 mod enclosure;
 pub mod events;
 mod evidence;

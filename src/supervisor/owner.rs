@@ -25,6 +25,7 @@ use super::boot::BootReport;
 use super::clock::{self, ClockWatch, SystemClock};
 use super::console::ConsoleWatch;
 use super::control::{BUILD, Reply};
+use super::edits::EditWatch;
 use super::enclosure;
 use super::events::{Event, Failure};
 use super::first_boot::FirstBootServer;
@@ -108,6 +109,8 @@ pub(super) struct Owner {
     quiet: QuietWatch,
     clock: ClockWatch,
     console: Option<ConsoleWatch>,
+    /// Tells the guest what the host changes in its folders.
+    edits: Option<EditWatch>,
     start_by: Instant,
     last_refusal: Option<String>,
     ports: PublishConfig,
@@ -136,6 +139,8 @@ pub(super) enum OwnReport {
     LastWords(Failure),
     /// The host has space again.
     HostHasRoom,
+    /// The guest is not told of all that changes in a folder, for this reason.
+    Unwatched(String),
 }
 
 impl Owner {
@@ -160,6 +165,7 @@ impl Owner {
             quiet: QuietWatch::new(),
             clock: ClockWatch::new(&SystemClock),
             console: None,
+            edits: None,
             start_by: plan.start_by,
             last_refusal: None,
             ports: plan.ports,
@@ -335,6 +341,12 @@ impl Owner {
         // The guest is told when it is there.
         drop(link.configure_sockets(self.routes()));
         drop(link.forward_listeners(self.config.forward_listeners));
+        let own = self.own.clone();
+        let volumes = &self.config.volumes;
+        self.edits = Some(EditWatch::begin(volumes, &link.asker(), move |reason| {
+            // An owner on its way out wants to hear nothing.
+            let _ = own.send(OwnReport::Unwatched(reason));
+        }));
         self.link = Some(link);
         self.vm = Some(vm);
         if !adopted {
@@ -385,6 +397,7 @@ impl Owner {
                 None
             }
             OwnReport::LastWords(failure) => Some(Input::GuestFailed(failure)),
+            OwnReport::Unwatched(reason) => Some(Input::Unwatched { reason }),
             OwnReport::HostHasRoom => {
                 if let (true, Some(vm)) = (self.starved, &self.vm) {
                     report_failure("resume", vm.resume().await);

@@ -114,6 +114,7 @@ mod tests {
             source: root.path().join(name),
             target: target.to_owned(),
             read_only: name == "b",
+            watch: false,
         };
         for name in ["a", "b"] {
             fs::create_dir(root.path().join(name)).unwrap();

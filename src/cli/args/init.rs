@@ -69,7 +69,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "USER", allow_hyphen_values = true)]
     pub username: Option<String>,
 
-    /// Folder of the host to share, `SOURCE[:TARGET[:ro]]`, instead of the home directory; "" for none
+    /// Folder of the host to share, `SOURCE[:TARGET[:ro|watch]]`, instead of the home directory; "" for none
     #[arg(short, long, value_name = "FOLDER", allow_hyphen_values = true)]
     pub volume: Vec<String>,
 

@@ -32,7 +32,7 @@ pub struct SetArgs {
     )]
     pub timezone: Option<String>,
 
-    /// Folder of the host to share from the next start on, `SOURCE[:TARGET[:ro]]`, instead of all that were; "" for none
+    /// Folder of the host to share from the next start on, `SOURCE[:TARGET[:ro|watch]]`, instead of all that were; "" for none
     #[arg(short, long, value_name = "FOLDER", allow_hyphen_values = true)]
     pub volume: Vec<String>,
 

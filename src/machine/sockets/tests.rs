@@ -197,6 +197,7 @@ fn not_in_a_folder_of_the_host() {
         source: "/a".into(),
         target: target.to_owned(),
         read_only: false,
+        watch: false,
     };
     let check = |target, guest| check(&[socket("/a", guest)], &[volume(target)], "core");
     for (target, guest) in [

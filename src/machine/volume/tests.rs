@@ -21,6 +21,7 @@ fn volume(source: &str, target: &str, read_only: bool) -> Volume {
         source: PathBuf::from(source),
         target: target.to_owned(),
         read_only,
+        watch: false,
     }
 }
 
@@ -46,6 +47,12 @@ fn source_target_and_options() {
             "{text}"
         );
     }
+    let parsed = unix("/a:/b:watch").unwrap();
+    let watched = Volume {
+        watch: true,
+        ..volume("/a", "/b", false)
+    };
+    assert_eq!((parsed.volume, parsed.unknown), (watched, vec![]));
     let parsed = unix("/a:/b:Z,ro,cached:more").unwrap();
     assert_eq!(parsed.unknown, ["Z", "cached:more"]);
     assert!(parsed.volume.read_only);
@@ -141,6 +148,11 @@ fn the_guest_keeps_what_it_needs() {
             Err(VolumeError::Relative(_))
         ));
     }
+    let both = unix("/a:/b:ro,watch").unwrap().volume;
+    assert_eq!(
+        check_one(&both, "core").unwrap_err().to_string(),
+        "volume `/b` cannot have both `ro` and `watch`"
+    );
     let long = volume("/a", &format!("/{}", "b".repeat(LONGEST_TARGET)), false);
     assert!(matches!(
         check_one(&long, "core"),

@@ -184,6 +184,7 @@ async fn the_first_boot_is_told_of_the_folders_of_now() {
             source: bench.root.path().to_owned(),
             target: "/Users".to_owned(),
             read_only: false,
+            watch: false,
         }];
         Ok(())
     });

@@ -64,6 +64,11 @@ pub enum Input {
     GuestFailed(Failure),
     /// The guest has a network again, or has lost it for this reason.
     Network(Option<String>),
+    /// The guest is not told of all that the host changes in a folder.
+    Unwatched {
+        /// Why, for the user.
+        reason: String,
+    },
     /// The guest reset itself.
     Reset,
     /// The VM was paused by the hypervisor.

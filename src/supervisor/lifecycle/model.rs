@@ -366,7 +366,7 @@ impl World {
             }
             State::Running(health) => {
                 assert!(
-                    health.is_none() || self.life.lacks_shares(),
+                    health.is_none() || self.laws.lacks_folders(),
                     "all is well, and {health:?}"
                 );
             }
@@ -427,8 +427,11 @@ fn change(kind: u16, flag: bool) -> Input {
     match kind {
         0 => Input::ModeChanged { rootful: flag },
         1 => Input::Network(flag.then(|| "network".into())),
+        2 => Input::Unwatched {
+            reason: "unwatched".into(),
+        },
         _ => Input::Sockets {
-            wanted: kind == 2,
+            wanted: kind == 3,
             problem: flag.then(|| "sockets".into()),
         },
     }
@@ -463,7 +466,7 @@ impl Op {
             42..45 => Self::Obey,
             45 => Self::Stop { force: flag },
             46 => Self::Terminate,
-            47..50 => Self::Change(change(more % 4, flag)),
+            47..50 => Self::Change(change(more % 5, flag)),
             50..52 => Self::Expire(Timer::Rung),
             52 => Self::Expire(Timer::Quiet),
             _ => Self::Expire(Timer::Start),

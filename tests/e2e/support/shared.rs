@@ -78,14 +78,21 @@ pub(crate) fn read_only_targets() -> [&'static str; 2] {
     ["/home/ann/read only", "/data/of mine"]
 }
 
-fn make_folders(home: &Home) -> [String; 3] {
+/// Of what changes there that guest is told; and where it has it.
+pub(crate) fn watched_folder(home: &Home) -> (PathBuf, &'static str) {
+    (home.path().join("watched"), "/mnt/watched")
+}
+
+fn make_folders(home: &Home) -> [String; 4] {
     let (open, closed) = (folder(home), home.path().join("closed"));
-    for directory in [&open, &closed] {
+    let (watched, place) = watched_folder(home);
+    for directory in [&open, &closed, &watched] {
         fs_err::create_dir_all(directory).expect("a directory can be made");
     }
     fs_err::write(closed.join("file"), "kept\n").expect("a file can be written");
     let [one, other] = read_only_targets().map(|to| format!("{}:{to}:ro", closed.display()));
-    [format!("{}", open.display()), one, other]
+    let watched = format!("{}:{place}:watch", watched.display());
+    [format!("{}", open.display()), one, other, watched]
 }
 
 fn machine(carrier: Carrier) -> &'static Mutex<Option<Shared>> {

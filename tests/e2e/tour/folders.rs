@@ -1,5 +1,6 @@
 //! Folders of the host in containers: what a guide does with `-v`, and what databases do.
 
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ pub(super) fn trials() -> Vec<Trial> {
     trials.extend(each("folders_are_given_away_by_databases", given_away));
     trials.push(rootless("folders_with_keep_id_and_u", kept_ids));
     trials.push(rootless("folders_have_locks_and_watchers", watched));
+    trials.push(rootless("folders_tell_of_what_the_host_changes", told));
     trials
 }
 
@@ -137,6 +139,98 @@ fn watched(engine: &Engine<'_>) {
         .machine(&["ssh", shared::NAME, &script], BOOT)
         .succeeded();
     assert_eq!(said, "file\nheard\nlock\n");
+}
+
+/// Prints `IN_ATTRIB` of inotify(7) for these directories, and what a file then holds, until the file `end` is one of them.
+/// The numbers of the system calls are those of x86-64, or those that newer processors share.
+const LISTENER: &str = r#"
+    my ($init, $add) = `uname -m` =~ /x86_64/ ? (294, 254) : (26, 27);
+    my $watch = syscall($init, 0);
+    open(my $events, "<&=", $watch) or die $!;
+    my %name;
+    for my $directory (@ARGV) {
+        my $number = syscall($add, $watch, $directory, 4);
+        die "$directory: $!" if $number < 0;
+        $name{$number} = $directory;
+    }
+    $| = 1;
+    print "ready\n";
+    while (sysread($events, my $bytes, 65536)) {
+        while (length $bytes) {
+            my ($number, $mask, $cookie, $length) = unpack("iIII", $bytes);
+            my $file = unpack("Z*", substr($bytes, 16, $length));
+            substr($bytes, 0, 16 + $length) = "";
+            my $path = $file eq "" ? $name{$number} : "$name{$number}/$file";
+            my $text = "";
+            if (-f $path) { open(my $in, "<", $path) or die $!; $text = <$in> // ""; chomp $text; }
+            print "$path $text\n";
+            exit if $file eq "end";
+        }
+    }
+"#;
+
+/// A watcher in the guest hears of each change once, sees what the host has written, and its hearing is no change itself.
+fn told(engine: &Engine<'_>) {
+    let (here, there) = shared::watched_folder(engine.home);
+    fs_err::create_dir_all(here.join("a ä/b")).expect("a directory can be made");
+    for file in ["one", "gone", "a ä/b/deep"] {
+        fs_err::write(here.join(file), "old\n").expect("a file can be written");
+    }
+    let script = folder(engine, "listener").join("listener.pl");
+    fs_err::write(&script, LISTENER).expect("a file can be written");
+    let guest = |line: &str| {
+        let finished = engine.home.machine(&["ssh", shared::NAME, line], BOOT);
+        finished.succeeded()
+    };
+    let until = |text: &str| {
+        format!(
+            "for try in $(seq 100); do grep -q '{text}' /tmp/heard && break; sleep 0.2; done; cat /tmp/heard"
+        )
+    };
+    // All that was written above may still be told.
+    let started = format!(
+        "cat {there}/one '{there}/a ä/b/deep'; perl '{}' {there} '{there}/a ä/b' >/tmp/heard 2>&1 </dev/null & {}",
+        script.display(),
+        until("ready")
+    );
+    assert_eq!(guest(&started), "old\nold\nready\n");
+
+    // Each by one event of the system's, so that no pause of this process makes two changes of one.
+    let overwrite = |file: &str| {
+        let mut open = fs_err::OpenOptions::new();
+        let opened = open.write(true).open(here.join(file));
+        let written = opened.and_then(|mut file| file.write_all(b"new\n"));
+        written.expect("a file can be written");
+    };
+    let bring = |file: &str| {
+        let made = engine.home.path().join("brought");
+        fs_err::write(&made, "new\n").expect("a file can be written");
+        fs_err::rename(made, here.join(file)).expect("a file can be moved");
+    };
+    overwrite("one");
+    overwrite("a ä/b/deep");
+    bring("brought");
+    fs_err::remove_file(here.join("gone")).expect("a file can be removed");
+    guest(&until("/one new"));
+    // Each of these comes long after what an echo would bring.
+    bring("second");
+    guest(&until("/second"));
+    bring("end");
+    let heard = guest(&until("/end"));
+    let of = |path: &str| {
+        let line = format!("{there}/{path} new");
+        heard.lines().filter(|heard| **heard == line).count()
+    };
+    for path in ["one", "a ä/b/deep", "brought", "second"] {
+        assert_eq!(of(path), 1, "{path}: {heard}");
+    }
+    // What was removed is told by the directory that listed it, and so is each of the three that came.
+    let listing = format!("{there} ");
+    let listings = heard.lines().filter(|line| *line == listing).count();
+    assert!((2..=4).contains(&listings), "{heard}");
+    assert!(!heard.contains("gone"), "{heard}");
+    let mode = fs_err::metadata(here.join("one")).expect("it is there");
+    assert_eq!(mode.permissions().mode() & 0o777, 0o644);
 }
 
 fn kept_ids(engine: &Engine<'_>) {

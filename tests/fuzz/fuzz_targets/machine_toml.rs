@@ -12,7 +12,7 @@ use machine_host::directories::Directories;
 
 const GOOD: [&str; 3] = [
     include_str!("../../golden/store/machine-1.0.toml"),
-    include_str!("../../golden/store/machine-1.6.toml"),
+    include_str!("../../golden/store/machine-1.7.toml"),
     include_str!("../../golden/store/newer-minor.toml"),
 ];
 

@@ -40,6 +40,7 @@ pub(super) struct Laws {
     said: Said,
     paused: bool,
     network: bool,
+    unwatched: bool,
     sockets_wanted: bool,
     sockets_problem: bool,
     lost_shares: bool,
@@ -81,6 +82,7 @@ impl Laws {
             said: Said::default(),
             paused: false,
             network: false,
+            unwatched: false,
             sockets_wanted: false,
             sockets_problem: false,
             lost_shares: false,
@@ -152,6 +154,7 @@ impl Laws {
             Input::Paused { .. } => self.paused = true,
             Input::Resumed => self.paused = false,
             Input::Network(problem) => self.network = problem.is_some(),
+            Input::Unwatched { .. } => self.unwatched = true,
             Input::Sockets { wanted, problem } => {
                 self.sockets_wanted = *wanted;
                 self.sockets_problem = problem.is_some();
@@ -196,7 +199,12 @@ impl Laws {
             && self.said.answers[index(self.mode())]
             && self.said.problems.is_empty()
             && !(self.paused || self.network || self.sockets_problem)
-            && !(self.lost_shares || self.rescued)
+            && !(self.lacks_folders() || self.rescued)
+    }
+
+    /// What this run does not get back: a folder, or the word of what changes in one.
+    pub(super) fn lacks_folders(&self) -> bool {
+        self.lost_shares || self.unwatched
     }
 
     fn judge(&mut self, action: &Action, input: &Input) {
