@@ -5,9 +5,11 @@ use machine_host::lock::FileLock;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
-use crate::machine::DataDisk;
+use crate::machine::resources::Wish;
+use crate::machine::{DataDisk, Vsock};
 use crate::ops::init::spacious_host as host;
 use crate::store::testing::{Bench, name};
+use crate::store::{MachineFiles, StoreError};
 use crate::supervisor::control::{Greeting, NEWEST, Reply, Request, WireStatus, line};
 
 fn connections(bench: &Bench) -> ConnectionsFile {
