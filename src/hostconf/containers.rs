@@ -271,5 +271,4 @@ fn variable_name(text: &str) -> (&str, usize) {
 }
 
 #[cfg(test)]
-#[path = "containers/tests.rs"]
 mod tests;

@@ -155,5 +155,4 @@ impl Host {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -321,5 +321,4 @@ fn or<T>(setting: Option<Setting<T>>, default: T) -> Setting<T> {
 }
 
 #[cfg(test)]
-#[path = "settings/tests.rs"]
 mod tests;

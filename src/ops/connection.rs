@@ -1,12 +1,9 @@
 //! `system connection`: podman's connections as a user sees and changes them (section 1.6 of podman's behaviour), and
 //! what `start` does with those of its machine.
 
-#[path = "connection/add.rs"]
 mod add;
-#[path = "connection/remote.rs"]
 mod remote;
 #[cfg(test)]
-#[path = "connection/tests.rs"]
 mod tests;
 
 pub use add::{AddError, AddOutcome, AddRequest, add};

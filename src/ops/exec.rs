@@ -392,5 +392,4 @@ impl Typing {
 }
 
 #[cfg(test)]
-#[path = "exec/tests.rs"]
 mod tests;

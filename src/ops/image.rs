@@ -1,6 +1,5 @@
 //! An image as a file of this host: the file that was named, or what the cache has of what was fetched.
 
-#[path = "image/lock.rs"]
 pub mod lock;
 
 use std::path::{Path, PathBuf};

@@ -329,5 +329,4 @@ fn take_out(
 }
 
 #[cfg(test)]
-#[path = "images/tests.rs"]
 pub(crate) mod tests;

@@ -13,7 +13,6 @@ mod platform;
 #[path = "init/windows.rs"]
 mod platform;
 #[cfg(test)]
-#[path = "init/tests.rs"]
 mod tests;
 
 use std::future::Future;

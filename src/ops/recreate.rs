@@ -10,7 +10,6 @@
 //! configuration, made anew, for the folders may be others than those of `init`.
 
 #[cfg(test)]
-#[path = "recreate/tests.rs"]
 mod tests;
 
 use std::error::Error;

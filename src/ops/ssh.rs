@@ -11,7 +11,6 @@ mod platform;
 #[path = "ssh/windows.rs"]
 mod platform;
 #[cfg(test)]
-#[path = "ssh/tests.rs"]
 mod tests;
 
 use std::ffi::{OsStr, OsString};

@@ -372,5 +372,4 @@ fn remove_all(directory: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -99,7 +99,6 @@ impl Packing {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 pub(crate) mod tests;
 #[cfg(test)]
 pub(crate) use zip::tests::to_a_pipe;

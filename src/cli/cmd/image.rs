@@ -1,8 +1,6 @@
 //! `machine image …`.
 
-#[path = "image/bundle.rs"]
 mod bundle;
-#[path = "image/verify.rs"]
 mod verify;
 
 use std::ffi::OsStr;
@@ -229,5 +227,4 @@ impl ImageReporter for Reporter {
 }
 
 #[cfg(test)]
-#[path = "image/tests.rs"]
 mod tests;
