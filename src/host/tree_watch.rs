@@ -206,10 +206,10 @@ mod tests {
     #[tokio::test]
     async fn what_happens_in_directories_of_directories() {
         let folder = tempfile::tempdir().unwrap();
-        let top = folder.path().canonicalize().unwrap();
+        let top = folder.path();
         fs_err::create_dir_all(top.join("a/b")).unwrap();
         fs_err::write(top.join("a/b/old"), "").unwrap();
-        let watch = TreeWatch::begin(&top).unwrap();
+        let watch = TreeWatch::begin(top).unwrap();
         fs_err::write(top.join("a/b/old"), "news").unwrap();
         until(&watch, "a/b/old").await;
         fs_err::create_dir(top.join("new")).unwrap();
@@ -222,7 +222,6 @@ mod tests {
 
     #[test]
     fn what_is_not_there() {
-        let error = TreeWatch::begin(Path::new("/nowhere/at/all")).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(TreeWatch::begin(Path::new("/nowhere/at/all")).is_err());
     }
 }
