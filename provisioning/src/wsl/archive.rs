@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 
 use tar::{EntryType, Header};
 
-use super::lay::LayError;
+use super::error::LayError;
 
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 512;

@@ -7,6 +7,7 @@ use tar::{EntryType, Header};
 
 use super::accounts::{GROUP, Lists, PASSWD, SHADOW};
 use super::archive::{self, Member, MemberKind};
+use super::error::LayError;
 use super::links::Links;
 use super::{Kind, Tree};
 
@@ -16,52 +17,6 @@ const MOST_MEMBERS: u64 = 1 << 22;
 const LIST_LIMIT: u64 = 1 << 20;
 /// The program that makes a tree one that boots, at its two places.
 const SYSTEMD: [&str; 2] = ["usr/lib/systemd/systemd", "lib/systemd/systemd"];
-
-/// Why there is no tree.
-#[derive(Debug, thiserror::Error)]
-pub enum LayError {
-    /// The image could not be read.
-    #[error("The image could not be read")]
-    Read(#[source] io::Error),
-    /// The image ends before its end.
-    #[error("The image is cut off")]
-    Short,
-    /// The result could not be written.
-    #[error("The tree could not be written")]
-    Write(#[source] io::Error),
-    /// The image is no tar file, or not a whole one.
-    #[error("The image is no good tar file: {0}")]
-    Damaged(&'static str),
-    /// A member that no tree can have.
-    #[error("`{path}` in the image {what}")]
-    Member {
-        /// Its path.
-        path: String,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-    /// The members take more than was said.
-    #[error("The image holds more than {0} bytes")]
-    TooMuch(u64),
-    /// More members than any system has.
-    #[error("The image holds more than {MOST_MEMBERS} files")]
-    TooMany,
-    /// A list of users is missing.
-    #[error("The image has no `/{0}`, so it is no tree of a system")]
-    NoUsers(&'static str),
-    /// Nothing in it would boot.
-    #[error("The image has no systemd, which a machine is run by")]
-    NoSystemd,
-}
-
-impl LayError {
-    pub(super) fn reading(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Short,
-            _ => Self::Read(error),
-        }
-    }
-}
 
 /// What was laid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +43,7 @@ pub fn lay(tree: &Tree, mut from: impl Read, to: impl Write, limit: u64) -> Resu
     while let Some(member) = archive::next(&mut from)? {
         members += 1;
         if members > MOST_MEMBERS {
-            return Err(LayError::TooMany);
+            return Err(LayError::TooMany(MOST_MEMBERS));
         }
         work.member(&member, &mut from)?;
     }

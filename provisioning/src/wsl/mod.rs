@@ -10,13 +10,15 @@
 
 mod accounts;
 mod archive;
+mod error;
 mod lay;
 mod links;
 
 use std::collections::BTreeMap;
 
 use self::accounts::Accounts;
-pub use self::lay::{Laid, LayError, lay};
+pub use self::error::LayError;
+pub use self::lay::{Laid, lay};
 use crate::guest::{self, DROP_IN, GuestSpec, Node, Owner, ProvisioningError, Unit};
 use crate::units::{AGENT_UNIT, WSL_AGENT_UNIT_TEXT};
 
