@@ -1,13 +1,11 @@
 //! A VM without a supervisor gets one before a command works with it: in one place, for a bounded time. What only looks,
 //! `list`, `inspect` and the like, never comes here.
 
-use machine_host::watch::DirectoryWatch;
-
 use crate::machine::deadlines;
 use crate::machine::{MachineName, Status};
 use crate::ops::start::{StartOptions, start};
 use crate::store::{MachineFiles, Store};
-use crate::supervisor::client::{self, Connection};
+use crate::supervisor::client;
 
 /// What the machine is doing, once a VM that has lost its supervisor has another one.
 pub async fn status(store: &Store, name: &MachineName, files: &MachineFiles) -> Status {
@@ -42,22 +40,6 @@ pub fn probe(store: &Store) -> impl Fn(&MachineFiles) -> Status {
         });
         adopted.unwrap_or(found)
     }
-}
-
-/// Waits for a supervisor that another command brings; none when nobody does.
-pub async fn successor(files: &MachineFiles) -> Option<Connection> {
-    let coming = async {
-        let mut watch = DirectoryWatch::new().ok()?;
-        watch.add(files.sockets()).ok()?;
-        loop {
-            if let Ok(Some(connection)) = client::connect(&files.control_socket()).await {
-                return Some(connection);
-            }
-            watch.changed().await.ok()?;
-        }
-    };
-    let limit = deadlines::SUCCESSOR.limit;
-    tokio::time::timeout(limit, coming).await.ok().flatten()
 }
 
 /// Starts a supervisor for the VM and waits until the machine is up again. What goes wrong shows in what the machine is

@@ -5,6 +5,7 @@ use std::future::Future;
 use crate::machine::{MachineName, Status};
 use crate::ops::adopt;
 use crate::ops::stop::{self, StopError};
+use crate::ops::successor;
 use crate::store::{MachineFiles, Store};
 use crate::supervisor::client::{self, ClientError, Connection};
 use crate::supervisor::control::Reply;
@@ -144,7 +145,7 @@ async fn next(store: &Store, name: &MachineName, files: &MachineFiles) -> Option
     if client::status(files).await.is_stopped() {
         return None;
     }
-    if let Some(connection) = adopt::successor(files).await {
+    if let Some(connection) = successor::wait(files).await {
         return Some(connection);
     }
     adopt::status(store, name, files).await;

@@ -31,4 +31,5 @@ pub mod sockets;
 pub mod ssh;
 pub mod start;
 pub mod stop;
+mod successor;
 pub mod volumes;

@@ -14,7 +14,7 @@ use self::spawned::Supervisor;
 use crate::docker_socket::{self, Claim};
 use crate::machine::deadlines;
 use crate::machine::name::MachineName;
-use crate::ops::adopt;
+use crate::ops::successor;
 use crate::store::{MachineFiles, Store, StoreError, not_writable};
 use crate::supervisor::client::{self, ClientError, Connection};
 use crate::supervisor::control::{BUILD, Reply, WireStatus, told_apart};
@@ -320,7 +320,7 @@ impl<O: FnMut(&Stamped)> Attempt<'_, O> {
                 // It left a VM, which another supervisor takes over: the one that the system starts again, or the next.
                 None if !is_up && client::survivor(self.files).is_some() => {
                     if supervisor.comes_back {
-                        adopt::successor(self.files).await;
+                        successor::wait(self.files).await;
                     }
                     Ok(None)
                 }
