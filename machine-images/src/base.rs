@@ -8,12 +8,12 @@ use fs_err::File;
 use sha2::{Digest, Sha256};
 
 use crate::aside::Aside;
-use crate::cache::Stored;
 use crate::checksum::Checksum;
 use crate::copy::{CHUNK, FillError, Next, pour};
 use crate::error::ImageError;
 use crate::openpgp::{Signer, Verifier};
 use crate::recognise::{self, ImageForm, ImageKind};
+use crate::stored::Stored;
 use crate::unpack::{Content, Packing, UnpackError};
 use crate::{UNPACKED_LIMIT, platform};
 

@@ -29,6 +29,7 @@ mod progress;
 mod qcow2;
 mod recognise;
 mod reference;
+mod stored;
 pub mod streams;
 #[cfg(test)]
 #[cfg_attr(
@@ -42,6 +43,7 @@ mod test_server;
 mod tls_error;
 mod tree;
 mod unpack;
+mod validator;
 mod waits;
 
 pub use cache::{

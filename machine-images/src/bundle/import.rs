@@ -15,9 +15,9 @@ use crate::base::{self, Base, Checks};
 use crate::cache::{Cache, CachedImage, Record, Source, Verified};
 use crate::checksum::{Checksum, Digesting};
 use crate::error::ImageError;
-use crate::fetch::Validator;
 use crate::progress::{Report, Reporter};
 use crate::unpack::Packing;
+use crate::validator::Validator;
 
 /// An image that came in a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,10 +13,10 @@ use crate::cache::{Cache, CachedImage, Record, Source, Verified};
 use crate::checksum::Checksum;
 use crate::copy::Next;
 use crate::error::ImageError;
-use crate::fetch::Validator;
 use crate::recognise::ImageForm;
 use crate::unpack::Packing;
 use crate::unpack::tests::{content, pack};
+use crate::validator::Validator;
 
 struct Quiet;
 

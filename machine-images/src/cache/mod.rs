@@ -33,45 +33,12 @@ pub use self::record::Verified;
 pub(crate) use self::record::{Record, Source};
 pub use self::verify::{Damage, Verdict, VerifyError};
 use crate::checksum::Checksum;
-use crate::fetch::PartFiles;
 use crate::platform;
-use crate::recognise::{DiskFormat, ImageForm};
+use crate::recognise::ImageForm;
+use crate::stored::Stored;
 
 const RECORD: &str = "image.toml";
 const DOWNLOADS: &str = "downloads";
-
-/// What the file of an image is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stored {
-    /// A disk of this format.
-    Disk(DiskFormat),
-    /// A tar archive.
-    Tree,
-}
-
-impl Stored {
-    const ALL: [Self; 3] = [
-        Self::Disk(DiskFormat::Qcow2),
-        Self::Disk(DiskFormat::Raw),
-        Self::Tree,
-    ];
-
-    /// The name of the file.
-    pub(crate) fn file_name(self) -> &'static str {
-        match self {
-            Self::Disk(DiskFormat::Qcow2) => "disk.qcow2",
-            Self::Disk(DiskFormat::Raw) => "disk.raw",
-            Self::Tree => "tree.tar",
-        }
-    }
-
-    /// What a file of this name is.
-    pub(crate) fn by_file_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|stored| stored.file_name() == name)
-    }
-}
 
 /// A file of the cache that cannot be removed.
 #[derive(Debug, thiserror::Error)]
@@ -305,6 +272,17 @@ fn read(directory: PathBuf) -> Option<CachedImage> {
 fn write(directory: &Path, record: &Record) -> io::Result<()> {
     let text = toml::to_string(record).map_err(io::Error::other)?;
     atomic::write(&directory.join(RECORD), text.as_bytes(), Access::Private)
+}
+
+/// The files of a download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PartFiles {
+    /// The bytes.
+    pub(crate) bytes: PathBuf,
+    /// What is known of them.
+    pub(crate) record: PathBuf,
+    /// Held by the command that downloads.
+    pub(crate) lock: PathBuf,
 }
 
 /// Where a download and the image made from it lie until they are complete.

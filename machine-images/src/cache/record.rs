@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
-use crate::fetch::Validator;
+use crate::stored::Stored;
+use crate::validator::Validator;
 
 /// The version that is written. A reader takes every `1.x`, for a newer minor only adds keys.
 const FORMAT: &str = "1.1";
@@ -92,7 +93,7 @@ impl Record {
         let record: Self = toml::from_str(text).ok()?;
         let known = record.format.split_once('.')?.0 == "1";
         // A name that leads elsewhere is no name of ours.
-        (known && super::Stored::by_file_name(&record.disk).is_some()).then_some(record)
+        (known && Stored::by_file_name(&record.disk).is_some()).then_some(record)
     }
 
     /// It was seen there; what was known of that place before is replaced.

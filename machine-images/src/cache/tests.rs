@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::Base;
+use crate::recognise::DiskFormat;
 
 fn base(checksum: Checksum) -> Base {
     Base {
@@ -19,7 +20,7 @@ fn source(url: &str) -> Source {
     Source {
         url: url.to_owned(),
         seen: jiff::Timestamp::now(),
-        validator: crate::fetch::Validator::default(),
+        validator: crate::validator::Validator::default(),
     }
 }
 

@@ -5,38 +5,8 @@ use std::time::Duration;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
-use serde::{Deserialize, Serialize};
 
-/// What a server says by which a file is known again. Only a strong tag is kept: a weak one, which begins with `W/`,
-/// may be that of other bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Validator {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) etag: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) last_modified: Option<String>,
-}
-
-impl Validator {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let text = |name| Some(headers.get(name)?.to_str().ok()?.to_owned());
-        Self {
-            etag: text(header::ETAG).filter(|tag| !tag.starts_with("W/")),
-            last_modified: text(header::LAST_MODIFIED),
-        }
-    }
-
-    /// The value of `If-Range`, if the server has said anything.
-    pub(super) fn if_range(&self) -> Option<&str> {
-        self.etag.as_deref().or(self.last_modified.as_deref())
-    }
-
-    /// Whether `other` is of another file. What one of them does not say contradicts nothing.
-    fn contradicts(&self, other: &Self) -> bool {
-        let differ = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
-        differ(&self.etag, &other.etag) || differ(&self.last_modified, &other.last_modified)
-    }
-}
+use crate::validator::Validator;
 
 /// What is known of a file of which a part is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

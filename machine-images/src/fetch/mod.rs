@@ -26,22 +26,21 @@ use reqwest::{Client, RequestBuilder, Url, header};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-pub(crate) use self::answer::Validator;
 pub use self::artifact::{ArtifactRequest, fetch_artifact};
 use self::beside::Beside;
 pub use self::download::{DetachedSignature, Download, FetchProgress, FetchReporter, Fetched, How};
 pub use self::error::FetchError;
 use self::growing::{Extent, Growing};
 use self::part::Part;
-pub(crate) use self::part::PartFiles;
 pub use self::stream::{StreamRequest, fetch_stream};
 use self::transfer::Transfer;
 use crate::base::{self, Base, Checks};
-use crate::cache::{Cache, CachedImage, Draft, Record, Source, Verified};
+use crate::cache::{Cache, CachedImage, Draft, PartFiles, Record, Source, Verified};
 use crate::checksum::Checksum;
 use crate::copy::Next;
 use crate::error::ImageError;
 use crate::http::{self, shown};
+use crate::validator::Validator;
 
 /// How often a file may change while it is downloaded.
 const CHANGES: u32 = 3;

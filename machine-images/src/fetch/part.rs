@@ -1,29 +1,20 @@
 //! A download that is not complete: its bytes and what is known of them, so that a later command goes on with it.
 
 use std::io::{self, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use machine_host::atomic::{self, Access};
 use serde::{Deserialize, Serialize};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::answer::{Known, Validator};
+use super::answer::Known;
+use crate::cache::PartFiles;
 use crate::platform;
+use crate::validator::Validator;
 
 /// After so many bytes they are made to reach the disk, which is what a power cut can cost.
 const SAFE_STEP: u64 = 64 << 20;
-
-/// The files of a download.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PartFiles {
-    /// The bytes.
-    pub(crate) bytes: PathBuf,
-    /// What is known of them.
-    pub(crate) record: PathBuf,
-    /// Held by the command that downloads.
-    pub(crate) lock: PathBuf,
-}
 
 /// What is written down beside the bytes, before the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

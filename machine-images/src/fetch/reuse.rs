@@ -4,8 +4,9 @@
 use machine_host::lock::FileLock;
 use reqwest::{Client, StatusCode, header};
 
-use super::{FetchError, FetchProgress, Fetched, Fetching, How, PartFiles, Validator, error};
-use crate::cache::{CachedImage, Verified};
+use super::{FetchError, FetchProgress, Fetched, Fetching, How, error};
+use crate::cache::{CachedImage, PartFiles, Verified};
+use crate::validator::Validator;
 use crate::waits;
 
 impl Fetching<'_> {

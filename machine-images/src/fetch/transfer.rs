@@ -6,11 +6,12 @@ use bytes::BytesMut;
 use reqwest::{Client, Response, Url, header};
 use tokio::sync::watch;
 
-use super::answer::{self, Answer, Known, Validator};
+use super::answer::{self, Answer, Known};
 use super::growing::Extent;
 use super::part::Part;
 use super::{FetchError, FetchProgress, Fetching};
 use crate::http::shown;
+use crate::validator::Validator;
 use crate::{tls_error, waits};
 
 /// Bytes are gathered to pieces of this size before they are written.
