@@ -3,19 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::sys;
+use crate::sys::{self, Platform};
 
 /// The variable that moves all of machine's files, for tests and for several setups side by side.
 pub const MACHINE_HOME: &str = "MACHINE_HOME";
-
-/// The two conventions for a user's directories.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Platform {
-    /// Linux and macOS: XDG variables, else folders of the home directory.
-    Xdg,
-    /// Windows: the known folders.
-    Windows,
-}
 
 /// The places of a user's files.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,6 @@
 //!
 //! This is the only place on the host's side where `unsafe` is allowed, each use with its reason.
 
-use crate::directories::Platform;
-
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -35,6 +33,15 @@ pub(crate) use windows::{
     process_start, same_file, set_mode, spawn_detached, sync_directory, terminate, total_bytes,
     user_id,
 };
+
+/// The two conventions for a user's directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Platform {
+    /// Linux and macOS: XDG variables, else folders of the home directory.
+    Xdg,
+    /// Windows: the known folders.
+    Windows,
+}
 
 /// Whose convention for directories holds here.
 pub(crate) const PLATFORM: Platform = if cfg!(windows) {
