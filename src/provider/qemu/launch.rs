@@ -16,7 +16,7 @@ use crate::provider::qemu::locate;
 use crate::provider::qemu::qmp::{self, Connection, Qmp};
 use crate::provider::qemu::vm::{Parts, QemuVm};
 use crate::provider::qemu::vsock::{self, Prepared};
-use crate::provider::qemu::{exit, platform, shares};
+use crate::provider::qemu::{exit, inherited, platform, shares};
 use crate::provider::{
     HelperProcess, HelperRole, LaunchPlan, NetworkJoint, ProviderError, Resolved, VmEvent,
     VmEvents, VmPaths, VsockDevice, VsockWay,
@@ -119,7 +119,7 @@ async fn prepare_vsock(
             return (None, None);
         }
     };
-    let fd = inherited_number(inherited);
+    let fd = inherited::number(inherited);
     inherited.push(descriptor);
     (Some(VsockArguments { device, fd }), helper)
 }
@@ -135,7 +135,7 @@ async fn prepare_network(
         NetworkJoint::Listens => listen(socket)?,
         NetworkJoint::Connects => connect_network(plan).await?,
     };
-    let fd = inherited_number(inherited);
+    let fd = inherited::number(inherited);
     inherited.push(end);
     Ok(Some(fd))
 }
@@ -151,13 +151,6 @@ async fn connect_network(plan: &LaunchPlan) -> Result<platform::Inherited, Provi
             source,
         })?;
     Ok(platform::inherit_connection(connection))
-}
-
-/// The number under which QEMU gets the next thing that it inherits.
-pub(super) fn inherited_number(inherited: &[platform::Inherited]) -> i32 {
-    (platform::FIRST_FD..)
-        .nth(inherited.len())
-        .unwrap_or(platform::FIRST_FD)
 }
 
 /// Takes over a running QEMU.

@@ -7,6 +7,7 @@ pub mod argv;
 mod events;
 mod exit;
 mod helper;
+mod inherited;
 mod launch;
 mod locate;
 mod options;

@@ -4,7 +4,7 @@
 
 use crate::provider::qemu::argv::{ShareArguments, ShareDevice};
 use crate::provider::qemu::helper::{Helper, Released};
-use crate::provider::qemu::launch::inherited_number;
+use crate::provider::qemu::inherited;
 use crate::provider::qemu::platform::Inherited;
 use crate::provider::qemu::virtiofs::{self, Shared};
 use crate::provider::{HelperRole, LaunchPlan, Resolved, SharePlan, ShareWay, VmEvent, VmEvents};
@@ -89,7 +89,7 @@ fn by_programs(
     for (share, result) in plan.shares.iter().zip(started) {
         match result {
             Ok(shared) => {
-                let fd = inherited_number(inherited);
+                let fd = inherited::number(inherited);
                 inherited.push(shared.connection);
                 shares.arguments.push(ShareArguments {
                     tag: share.tag.clone(),
