@@ -3,9 +3,10 @@
 //! It carries out the actions of the state machine and decides nothing. How it comes to its VM is in [`launch`], what the
 //! parts of the machine report in [`reports`], and what clients ask in [`requests`]; each of them gives inputs for the state
 //! machine. What explains a guest that fails is gathered in [`explain`], and how the machine is left to another supervisor
-//! is in [`hand_over`].
+//! is in [`hand_over`]; what the owner begins with is in [`given`].
 
 mod explain;
+mod given;
 mod hand_over;
 mod launch;
 mod reports;
@@ -22,7 +23,8 @@ use machine_protocol::secret::Secret;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
-pub(super) use self::reports::OwnReport;
+pub(super) use self::given::{Inboxes, OwnerPlan};
+use self::reports::OwnReport;
 use super::access;
 use super::audience::Audience;
 use super::clock::{ClockWatch, SystemClock};
@@ -34,7 +36,6 @@ use super::first_boot::FirstBootServer;
 use super::lifecycle::{Action, Input, Lifecycle, Rung};
 use super::quiet::QuietWatch;
 use super::record::VmRecord;
-use super::run::{Inboxes, OwnerPlan};
 use super::server::Server;
 use crate::docker_socket;
 use crate::link::{LinkHandle, LinkReport};

@@ -9,26 +9,23 @@ use machine_host::lock::FileLock;
 use machine_host::termination::Termination;
 use machine_host::{atomic, limits};
 use machine_protocol::secret::Secret;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::audience::{Audience, Starter};
-use super::boot::{Boot, BootReport};
+use super::boot::Boot;
 use super::client;
 use super::control::{BUILD, Greeting, NEWEST, OLDEST, WireStatus};
 use super::enclosure;
 use super::events::{Event, Phase, Stamped};
 use super::neighbours::OtherMachines;
-use super::owner::{OwnReport, Owner};
-use super::server::{ClientRequest, Server};
+use super::owner::{Inboxes, Owner, OwnerPlan};
+use super::server::Server;
 use crate::connection::ConnectionsFile;
-use crate::link::LinkReport;
-use crate::machine::config::MachineConfig;
 use crate::machine::deadlines;
-use crate::network::egress::keeper::EgressReport;
 use crate::network::publish::{PublishConfig, Scope};
 use crate::network::sockets;
-use crate::provider::{Provider, VmEvent};
+use crate::provider::Provider;
 use crate::store::{MachineFiles, Store, StoreError, StoredMachine};
 
 /// Why a supervisor could not begin. Later failures are events.
@@ -76,20 +73,6 @@ pub struct SuperviseRequest {
     pub starter: Starter,
     /// The service of the system that this process is, where it is one.
     pub service: Option<String>,
-}
-
-/// What the owner task begins with.
-pub(super) struct OwnerPlan {
-    pub(super) config: MachineConfig,
-    pub(super) files: MachineFiles,
-    pub(super) store: Store,
-    pub(super) secret: Secret,
-    pub(super) start_by: Instant,
-    pub(super) rescue: bool,
-    pub(super) ports: PublishConfig,
-    pub(super) ssh_agent: Option<PathBuf>,
-    pub(super) service: Option<String>,
-    pub(super) cut: Arc<Notify>,
 }
 
 /// Runs one machine until it has stopped. Events go to the log, to clients and, until the start has ended, to
@@ -199,29 +182,4 @@ async fn take_run_lock(files: &MachineFiles) -> Result<Option<FileLock>, Supervi
         tokio::task::spawn_blocking(move || FileLock::acquire(&path, deadlines::RUN_LOCK.limit))
             .await;
     Ok(taken.ok().and_then(Result::ok))
-}
-
-/// One channel for each source of reports.
-pub(super) struct Inboxes {
-    pub(super) boot: Channel<BootReport>,
-    pub(super) vm: Channel<VmEvent>,
-    pub(super) link: Channel<LinkReport>,
-    pub(super) requests: Channel<ClientRequest>,
-    pub(super) network: Channel<EgressReport>,
-    pub(super) own: Channel<OwnReport>,
-}
-
-type Channel<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);
-
-impl Default for Inboxes {
-    fn default() -> Self {
-        Self {
-            boot: mpsc::unbounded_channel(),
-            vm: mpsc::unbounded_channel(),
-            link: mpsc::unbounded_channel(),
-            requests: mpsc::unbounded_channel(),
-            network: mpsc::unbounded_channel(),
-            own: mpsc::unbounded_channel(),
-        }
-    }
 }
