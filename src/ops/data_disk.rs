@@ -10,7 +10,7 @@ use machine_host::atomic::{self, Access};
 use machine_images::{DiskFormat, ImageError, ImageKind};
 use thiserror::Error;
 
-use super::init::Host;
+use super::host::Host;
 use crate::machine::ProviderKind;
 use crate::machine::data_disk::LEAST_DATA_DISK_BYTES;
 use crate::machine::resources::{ResourceError, check_disk_fits};

@@ -6,22 +6,14 @@
 
 mod error;
 mod keeping;
-#[cfg(unix)]
-#[path = "init/unix.rs"]
-mod platform;
-#[cfg(windows)]
-#[path = "init/windows.rs"]
-mod platform;
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use jiff::Timestamp;
-use machine_host::facts;
 use machine_images::{Cache, FetchProgress, FetchReporter, ImageError};
 use machine_protocol::secret::Secret;
 use machine_provisioning::GuestSpec;
@@ -29,12 +21,10 @@ use machine_provisioning::keys::{self, KeyPair};
 
 pub use self::error::InitError;
 use self::keeping::Making;
-pub(super) use self::platform::allocated_bytes;
 use crate::connection::ConnectionsFile;
 use crate::connection::machine::{self as pair, Scheme};
-use crate::hostfacts;
 use crate::machine::name::check_user;
-use crate::machine::resources::{HostResources, Wish};
+use crate::machine::resources::Wish;
 use crate::machine::sockets;
 use crate::machine::volume;
 use crate::machine::{
@@ -42,6 +32,7 @@ use crate::machine::{
     Vsock,
 };
 use crate::ops::data_disk::{self, DataDiskError, Shortage};
+use crate::ops::host::{Host, allocated_bytes};
 use crate::ops::image::{self, ImageReporter, ImageRequest, LocalImage};
 use crate::ops::os_disk::{self, Contents, MakeError, Recipe};
 use crate::provider::{NewMachine, registry};
@@ -89,58 +80,6 @@ pub struct InitRequest {
     pub forward_sockets: Vec<ForwardSocket>,
     /// Where programs are looked for before `PATH`.
     pub program_directories: Vec<PathBuf>,
-}
-
-/// The providers that this host has, the default first (spec 0).
-pub fn providers() -> Vec<ProviderKind> {
-    registry::kinds()
-}
-
-/// Where programs are looked for before `PATH`, as a start of this process would.
-pub fn program_directories() -> Vec<PathBuf> {
-    hostfacts::Host::of_this_process().program_directories(&hostfacts::environment)
-}
-
-/// What the host is like.
-#[derive(Clone, Copy, Debug)]
-pub struct Host {
-    /// CPUs and memory.
-    pub resources: HostResources,
-    /// The number of the user; 0 is root.
-    pub user_id: u32,
-    /// The free space of the file system with this directory.
-    pub free_bytes: fn(&Path) -> io::Result<u64>,
-    /// The whole size of the file system with this directory.
-    pub total_bytes: fn(&Path) -> io::Result<u64>,
-}
-
-impl Host {
-    /// This host.
-    pub fn detect() -> Self {
-        Self {
-            resources: HostResources {
-                cpus: facts::cpus(),
-                memory_mib: facts::memory_mib(),
-            },
-            user_id: facts::user_id(),
-            free_bytes: facts::free_bytes,
-            total_bytes: facts::total_bytes,
-        }
-    }
-}
-
-/// A host of a test, with room for anything.
-#[cfg(test)]
-pub(super) fn spacious_host() -> Host {
-    Host {
-        resources: HostResources {
-            cpus: 4,
-            memory_mib: 8000,
-        },
-        user_id: 4711,
-        free_bytes: |_| Ok(u64::MAX),
-        total_bytes: |_| Ok(u64::MAX),
-    }
 }
 
 /// How far it is.

@@ -13,6 +13,7 @@ pub mod data_disk;
 pub mod doctor;
 pub mod events;
 pub mod exec;
+pub mod host;
 pub mod image;
 pub mod images;
 pub mod info;

@@ -9,8 +9,8 @@ use machine_provisioning::wsl::{self as tree, LayError};
 use machine_provisioning::{GuestSpec, ProvisioningError};
 use thiserror::Error;
 
+use super::host::{Host, allocated_bytes};
 use super::image::LocalImage;
-use super::init::{Host, allocated_bytes};
 use crate::machine::resources::OS_DISK_BYTES;
 use crate::machine::{DiskFormat, ProviderKind};
 use crate::provider::registry;

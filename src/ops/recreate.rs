@@ -23,8 +23,9 @@ use machine_provisioning::{GuestSpec, ProvisioningError};
 use thiserror::Error;
 
 use super::data_disk::{self, DataDiskError};
+use super::host::Host;
 use super::image::{self, ImageRequest, LocalImage, ObtainError};
-use super::init::{self, Host, InitProgress, InitReporter, Reporter};
+use super::init::{self, InitProgress, InitReporter, Reporter};
 use super::os_disk::{self, FormatError, MakeError, Recipe, TreeError};
 use crate::machine::{DataDisk, MachineConfig, MachineName, Status};
 use crate::store::{EditGuard, MachineFiles, Store, StoreError, StoredMachine, next_generation};

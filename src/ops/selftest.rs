@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use machine_images::Cache;
 
 use super::doctor::Premises;
-use super::init::{self, Host, InitReporter, InitRequest};
+use super::host::Host;
+use super::init::{self, InitReporter, InitRequest};
 use super::rm;
 use super::start::{StartOptions, start};
 use super::stop::stop;

@@ -29,7 +29,7 @@ pub use self::error::{Resource, SetError};
 pub use self::request::SetRequest;
 use super::adopt;
 use super::data_disk::{self, Shortage};
-use super::init::{Host, allocated_bytes};
+use super::host::{Host, allocated_bytes};
 use crate::connection::{self, ConnectionError, ConnectionsFile};
 use crate::machine::{DiskFormat, MachineConfig, MachineName, Status};
 use crate::store::{EditGuard, Store};

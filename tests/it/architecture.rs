@@ -69,8 +69,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // What a start would choose, and where it would look for programs, are told before one.
     ("ops::doctor", &["agent", "network::egress", "hostfacts"]),
     ("ops::report", &["hostfacts"]),
-    // And a provider is asked before anything is made for it.
-    ("ops::init", &["hostfacts"]),
+    // And a provider is asked before anything is made for it, for programs that lie where the host has them.
+    ("ops::host", &["hostfacts"]),
     (
         "supervisor",
         &[

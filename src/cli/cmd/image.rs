@@ -22,9 +22,9 @@ use crate::cli::output::format::{self, Report};
 use crate::cli::output::{image_report, json, units};
 use crate::machine::ProviderKind;
 use crate::machine::settings::{Layer, Origin, Settings, Wishes};
+use crate::ops::host;
 use crate::ops::image::{self, ImageReporter, ImageRequest, ImageSources};
 use crate::ops::images::{self, ListedImage, Removed};
-use crate::ops::init;
 use crate::store::layout;
 
 /// What templates and their errors are called.
@@ -134,7 +134,7 @@ fn render(
 async fn pull(args: &PullArgs, session: &Session<'_>) -> Result<(), CommandError> {
     let printer = session.printer;
     let settings = settings(args, session)?;
-    let provider = settings.provider(&init::providers())?;
+    let provider = settings.provider(&host::providers())?;
     let reference = reference(args.words.first().map(|word| &**word), &settings, provider)?;
     if matches!(reference, Reference::File(_)) {
         let error = CommandError::new(format!(

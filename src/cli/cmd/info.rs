@@ -12,7 +12,7 @@ use crate::cli::output::{json, yaml};
 use crate::connection::Connections;
 use crate::machine::settings::Settings;
 use crate::ops::doctor::Premises;
-use crate::ops::init::providers;
+use crate::ops::host::providers;
 use crate::ops::{image, info};
 use crate::store::layout;
 use crate::supervisor::client;

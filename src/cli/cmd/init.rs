@@ -16,8 +16,9 @@ use crate::connection::machine::Scheme;
 use crate::machine::settings::{Layer, Origin, Settings, Wishes};
 use crate::machine::{MachineName, Network, Vsock};
 use crate::ops::connection;
+use crate::ops::host::{self, Host};
 use crate::ops::image::ImageRequest;
-use crate::ops::init::{self, Host, InitError, InitProgress, InitReporter, InitRequest};
+use crate::ops::init::{self, InitError, InitProgress, InitReporter, InitRequest};
 use crate::ops::sockets;
 use crate::ops::start::StartOptions;
 
@@ -30,7 +31,7 @@ pub(super) async fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<()
     refuse_unsupported(args)?;
     let settings = settings(args, session)?;
     let scheme = connection::scheme(session.hostconf.own()?.connection_scheme);
-    let provider = settings.provider(&init::providers())?;
+    let provider = settings.provider(&host::providers())?;
     let flag = args.image.as_ref().or(args.image_path.as_ref());
     let reference = image::reference(flag.map(OsString::as_os_str), &settings, provider)?;
     let image = image::request(reference, provider, &args.fetch, session)?;
@@ -178,7 +179,7 @@ pub(super) fn plain_request(
         forward_listeners: false,
         volumes: Vec::new(),
         forward_sockets: Vec::new(),
-        program_directories: init::program_directories(),
+        program_directories: host::program_directories(),
     })
 }
 

@@ -13,8 +13,8 @@ use crate::cli::error::CommandError;
 use crate::cli::texts;
 use crate::machine::ProviderKind;
 use crate::ops;
+use crate::ops::host::Host;
 use crate::ops::image::ImageRequest;
-use crate::ops::init::Host;
 use crate::ops::recreate::{self, RecreateRequest};
 
 pub(super) async fn run(args: &RecreateArgs, session: &Session<'_>) -> Result<(), CommandError> {

@@ -7,7 +7,7 @@ use crate::cli::error::CommandError;
 use crate::cli::texts;
 use crate::machine::Volume;
 use crate::machine::resources::Wish;
-use crate::ops::init::Host;
+use crate::ops::host::Host;
 use crate::ops::set::{self, SetRequest};
 use crate::ops::sockets;
 

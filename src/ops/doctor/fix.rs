@@ -18,6 +18,7 @@ use super::{About, Finding, Lost, Mending, Premises, Remedy, shown};
 use crate::connection::machine as pair;
 use crate::machine::MachineName;
 use crate::ops::connection::scheme;
+use crate::ops::host;
 use crate::ops::init;
 use crate::provider::{Kept, KeptState, registry};
 use crate::supervisor::client;
@@ -109,7 +110,7 @@ async fn discard_half(premises: &Premises, name: &MachineName) -> Mended {
     };
     let machine = premises.store.load(name).map_err(|error| line(&error))?;
     let provider = registry::provider(machine.config.provider).map_err(|error| line(&error))?;
-    let directories = init::program_directories();
+    let directories = host::program_directories();
     let kept = kept::ask(premises, &*provider, &directories).await;
     let kept = kept.map_err(|error| line(&error))?;
     let is_half = |kept: &Kept| kept.machine == name.as_str() && kept.state == KeptState::Half;

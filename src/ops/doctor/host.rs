@@ -15,7 +15,7 @@ use crate::hostfacts::{self, Host};
 use crate::machine::Egress;
 use crate::network::egress::{HostNetwork, backend};
 use crate::ops::connection::scheme;
-use crate::ops::init::providers;
+use crate::ops::host::providers;
 use crate::provider::{Accelerator, ResolveRequest, ShareWay, Survey, registry};
 use crate::store::{Leftover, layout};
 

@@ -7,7 +7,7 @@ use machine_host::lock::FileLock;
 use super::finding::Told;
 use super::{About, Finding, Premises, Remedy};
 use crate::machine::MachineName;
-use crate::ops::init::providers;
+use crate::ops::host::providers;
 use crate::provider::{Kept, KeptRequest, KeptState, Provider, ProviderError, registry};
 use crate::store::MachineFiles;
 

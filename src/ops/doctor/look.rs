@@ -16,7 +16,7 @@ use super::host::NetworkFacts;
 use crate::machine::{DataDisk, DiskFormat, MachineConfig, MachineName, Status, deadlines};
 use crate::network::egress::Wish;
 use crate::network::egress::choice::choose;
-use crate::ops::init::allocated_bytes;
+use crate::ops::host::allocated_bytes;
 use crate::provider::registry;
 use crate::store::{MachineFiles, Store, StoreError};
 use crate::supervisor::client;

@@ -14,8 +14,8 @@ use machine_images::Reference;
 use super::*;
 use crate::machine::DiskFormat;
 use crate::machine::settings::DEFAULT_USER;
+use crate::ops::host::spacious as host;
 use crate::ops::image::ImageSources;
-use crate::ops::init::spacious_host as host;
 use crate::store::testing::{Bench, name};
 
 const MIB: u64 = 1 << 20;

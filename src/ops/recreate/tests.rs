@@ -12,8 +12,8 @@ use crate::machine::config::LOCAL_TIME_ZONE;
 use crate::machine::resources::Wish;
 use crate::machine::settings::DEFAULT_USER;
 use crate::machine::{DiskFormat, Network, ProviderKind, Vsock};
+use crate::ops::host::spacious as host;
 use crate::ops::image::ImageSources;
-use crate::ops::init::spacious_host as host;
 use crate::ops::init::{self, InitRequest};
 use crate::store::testing::{Bench, name};
 

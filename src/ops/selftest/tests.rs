@@ -12,8 +12,9 @@ use crate::connection::machine::Scheme;
 use crate::hostconf::HostConf;
 use crate::machine::resources::Wish;
 use crate::machine::{Network, Vsock};
+use crate::ops::host::providers;
 use crate::ops::image::{ImageRequest, ImageSources};
-use crate::ops::init::{InitProgress, providers};
+use crate::ops::init::InitProgress;
 use crate::store::layout;
 use crate::store::testing::Bench;
 

@@ -6,7 +6,7 @@ use crate::machine::resources::{ResourceError, Wish};
 use crate::machine::settings::{LARGEST_SWAP_MIB, Origin, SettingError};
 use crate::machine::time_zone::{self, TimeZoneError};
 use crate::machine::{ForwardSocket, MachineConfig, Network, Resources, Volume, Vsock};
-use crate::ops::init::Host;
+use crate::ops::host::Host;
 use crate::ops::os_disk;
 
 /// What is to be changed; what is `None` stays.

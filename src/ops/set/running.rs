@@ -6,7 +6,7 @@ use super::{LeftBehind, SetError, SetOutcome, SetRequest, edit, write};
 use crate::connection::ConnectionsFile;
 use crate::engine::{self, EngineError};
 use crate::machine::MachineConfig;
-use crate::ops::init::Host;
+use crate::ops::host::Host;
 use crate::store::{MachineFiles, Store, StoredMachine};
 use crate::supervisor::client::{self, ClientError};
 

@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use super::*;
 use crate::machine::resources::Wish;
 use crate::machine::{DataDisk, Vsock};
-use crate::ops::init::spacious_host as host;
+use crate::ops::host::spacious as host;
 use crate::store::testing::{Bench, name};
 use crate::store::{MachineFiles, StoreError};
 use crate::supervisor::control::{Greeting, NEWEST, Reply, Request, WireStatus, line};

@@ -1,5 +1,7 @@
 //! The two disks of a new machine, and the images that they come from.
 
+use std::io;
+
 use super::*;
 
 #[tokio::test]
