@@ -33,7 +33,8 @@ pub(in crate::provider::qemu) async fn choose(
         None => format!("`{PROGRAM}` was not found"),
     };
     let why = format!(
-        "{what}, so folders are shared by 9p, which is slower and in which files cannot be given to other users"
+        "{what}, so folders are shared by 9p: it is slower, files in them cannot be given to other users, and their \
+         option `watch` does little"
     );
     let mend = format!(
         "version 1.13 or later is needed: the package `{PROGRAM}` of your distribution, or `cargo install {PROGRAM}`"
