@@ -25,25 +25,21 @@ pub struct TreeWatch {
 }
 
 /// What has changed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Changes {
     /// Files that were written, made, renamed or removed and the directories that list them, from the watched one on: that
     /// itself is the empty path.
     pub paths: BTreeSet<PathBuf>,
     /// More changed than is listed.
     pub more: bool,
+    /// Why not all of the tree is watched any more.
+    pub failure: Option<io::Error>,
 }
 
 #[derive(Debug, Default)]
 struct News {
     stirred: Notify,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    changes: Changes,
-    failure: Option<io::Error>,
+    changes: Mutex<Changes>,
 }
 
 impl TreeWatch {
@@ -55,12 +51,13 @@ impl TreeWatch {
         let (told, top) = (Arc::clone(&news), root.to_owned());
         let hear = move |event: notify::Result<Event>| {
             {
-                let mut state = told.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let changes = &told.changes;
+                let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
                 match event {
                     // Whoever looks opens and reads, which is no news.
                     Ok(event) if event.kind.is_access() => return,
-                    Ok(event) => state.changes.note(&top, &event),
-                    Err(error) => state.failure = Some(limit_or(error)),
+                    Ok(event) => changes.note(&top, &event),
+                    Err(error) => changes.failure = Some(limit_or(error)),
                 }
             }
             told.stirred.notify_one();
@@ -81,12 +78,10 @@ impl TreeWatch {
         self.news.stirred.notified().await;
     }
 
-    /// What has changed since this was asked last; an error when not all of the tree is watched any more.
-    pub fn take(&self) -> io::Result<Changes> {
-        let state = &self.news.state;
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = std::mem::take(&mut state.changes);
-        state.failure.take().map_or(Ok(changes), Err)
+    /// What has changed since this was asked last.
+    pub fn take(&self) -> Changes {
+        let changes = &self.news.changes;
+        std::mem::take(&mut *changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -195,7 +190,7 @@ mod tests {
         let heard = async {
             loop {
                 watch.stirred().await;
-                if watch.take().unwrap().paths.contains(Path::new(path)) {
+                if watch.take().paths.contains(Path::new(path)) {
                     return;
                 }
             }

@@ -57,15 +57,12 @@ async fn keep_telling(volume: &Volume, guest: &Asker, fail: &(dyn Fn(String) + S
     loop {
         watch.stirred().await;
         settle(&watch).await;
-        let changes = watch.take().unwrap_or_else(|error| {
-            if !std::mem::replace(&mut failed, true) {
-                fail(unwatched(&volume.source, "some ", &error));
-            }
-            Changes {
-                more: true,
-                ..Changes::default()
-            }
-        });
+        let changes = watch.take();
+        if let Some(error) = &changes.failure
+            && !std::mem::replace(&mut failed, true)
+        {
+            fail(unwatched(&volume.source, "some ", error));
+        }
         if changes.more {
             tracing::warn!(folder = %volume.source.display(), "Not all changes are told to the guest");
         }
@@ -102,8 +99,8 @@ async fn settle(watch: &TreeWatch) {
     let _ = timeout_at(end, quiet).await;
 }
 
-/// One after the other, so that a slow guest is not told faster than it can look. A guest without a link has nobody who
-/// could miss the news after its next start.
+/// One after the other, so that a slow guest is not told faster than it can look. What changes while the link is lost is
+/// not told later: by then the guest's watchers may have looked, or be gone.
 async fn tell(guest: &Asker, request: AgentRequest) {
     match timeout(deadlines::EDITS_TOLD.limit, guest.ask(request)).await {
         Ok(Ok(AgentReply::Accepted)) => {}
@@ -173,6 +170,7 @@ mod tests {
         Changes {
             paths: paths.iter().map(PathBuf::from).collect(),
             more,
+            failure: None,
         }
     }
 

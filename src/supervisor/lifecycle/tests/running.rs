@@ -202,16 +202,8 @@ fn a_lost_folder_degrades_until_the_end() {
         reason: reason.to_owned(),
     };
     let mut life = Lifecycle::new(false, false);
-    for input in [
-        lost("a"),
-        launched(),
-        link_up(),
-        listening(Engine::Rootful),
-        ready(Engine::Rootless),
-        health(Part::Ssh, None),
-    ] {
-        life.handle(input);
-    }
+    life.handle(lost("a"));
+    come_up(&mut life);
     assert_eq!(life.state(), &State::Running(Some("a".to_owned())));
     life.handle(health(Part::Shares, Some("b")));
     life.handle(lost("c"));
@@ -228,4 +220,16 @@ fn a_lost_folder_degrades_until_the_end() {
     assert!(life.lacks_shares());
     let actions = life.handle(Input::RungExpired);
     assert_eq!(actions, [Action::Climb(Rung::Quit)]);
+}
+
+#[test]
+fn a_folder_of_which_the_guest_is_not_told_degrades_until_the_end() {
+    let mut life = running();
+    let reason = "changes of `/a` are not told to the guest".to_owned();
+    life.handle(Input::Unwatched {
+        reason: reason.clone(),
+    });
+    assert_eq!(life.state(), &State::Running(Some(reason.clone())));
+    life.handle(Input::Network(None));
+    assert_eq!(life.state(), &State::Running(Some(reason)));
 }
