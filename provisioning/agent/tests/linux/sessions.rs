@@ -236,6 +236,16 @@ async fn requests() {
     };
     assert!(resident_kib > 100);
 
+    let target = "/etc".to_owned();
+    let paths = vec!["passwd".to_owned()];
+    let reply = host
+        .ask(&AgentRequest::FilesChanged { target, paths })
+        .await;
+    let AgentReply::Failed { reason } = reply else {
+        panic!("it is no folder of the host");
+    };
+    assert!(reason.contains("`/etc`"), "{reason}");
+
     let reply = host
         .exchange(&Target::AgentControl, b"{\"request\":\"dance\"}\n")
         .await
