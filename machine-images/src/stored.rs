@@ -1,4 +1,4 @@
-//! What the cache and disks made of it have files of: a disk, or the tree of a system's files.
+//! What an image is stored as: a disk, or the tree of a system's files in a tar archive.
 
 use crate::recognise::DiskFormat;
 

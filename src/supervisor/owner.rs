@@ -3,12 +3,12 @@
 //! It carries out the actions of the state machine and decides nothing. How it comes to its VM is in [`launch`], what the
 //! parts of the machine report in [`reports`], and what clients ask in [`requests`]; each of them gives inputs for the state
 //! machine. What explains a guest that fails is gathered in [`explain`], and how the machine is left to another supervisor
-//! is in [`hand_over`]; what the owner begins with is in [`given`].
+//! is in [`hand_over`]; what the owner begins with is in [`plan`].
 
 mod explain;
-mod given;
 mod hand_over;
 mod launch;
+mod plan;
 mod reports;
 mod requests;
 
@@ -23,7 +23,7 @@ use machine_protocol::secret::Secret;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
-pub(super) use self::given::{Inboxes, OwnerPlan};
+pub(super) use self::plan::{Inboxes, OwnerPlan};
 use self::reports::OwnReport;
 use super::access;
 use super::audience::Audience;

@@ -1,4 +1,4 @@
-//! What the owner is given: the plan of a run, and a channel for each source of reports.
+//! What the owner begins with: the plan of a run, and a channel for each source of reports.
 
 use std::path::PathBuf;
 use std::sync::Arc;
